@@ -1,0 +1,2 @@
+//! Placeholder entry point, replaced in the commits that follow.
+fn main() {}
