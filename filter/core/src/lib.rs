@@ -1,2 +1,6 @@
 //! Countersign's pure engine. No host calls, no clock, no I/O.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+pub mod head;
+pub mod operation;
+pub mod reason;

@@ -1,0 +1,59 @@
+//! What a request does, in one vocabulary for every way of doing it.
+
+use std::collections::BTreeMap;
+
+/// One named effect of a request: `repo.delete`, `ref.push`, `content.write`, `chat.completion`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Operation {
+    /// `area.verb`, from the table in `protocol`.
+    pub name: String,
+    /// Other names a rule may match: `github:repos/delete`, `graphql:deleteRef`, `mcp:push_files`,
+    /// `git:receive-pack`.
+    pub aliases: Vec<String>,
+    /// `owner/name` in lower case; `None` where the operation has none.
+    pub repo: Target,
+    /// Full ref name (`refs/heads/main`); GitHub refs are case-sensitive, so is this.
+    pub reference: Target,
+    /// The files it touches.
+    pub paths: Paths,
+    /// Everything else that is worth showing and matching: `tool`, `model`, `resource`, `change`,
+    /// `old`, `new`, `force`.
+    pub attributes: BTreeMap<String, String>,
+    /// Whether it changes something upstream.
+    pub write: bool,
+}
+
+/// One attribute that a rule can constrain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Target {
+    /// The operation has no such attribute: a rule that asks for one does not match.
+    #[default]
+    None,
+    /// Known.
+    Known(String),
+    /// The operation has one, but the request does not tell which (an opaque id, a default branch):
+    /// every rule that asks for one could match, so it is treated as any.
+    Any,
+}
+
+impl Target {
+    /// The known value.
+    pub fn known(&self) -> Option<&str> {
+        match self {
+            Target::Known(value) => Some(value),
+            Target::None | Target::Any => None,
+        }
+    }
+}
+
+/// The files an operation touches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Paths {
+    /// It touches none.
+    #[default]
+    None,
+    /// All of them, relative to the repository's root.
+    Known(Vec<String>),
+    /// It touches files, and the request does not tell which (a push before its pack is read).
+    Unknown,
+}
