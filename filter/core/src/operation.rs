@@ -23,6 +23,14 @@ pub struct Operation {
     pub write: bool,
 }
 
+impl Operation {
+    /// Whether it is a write that no operation table knows (`github.unknown_write`): the policy has
+    /// an answer of its own for those.
+    pub fn is_unknown_write(&self) -> bool {
+        self.write && self.name.ends_with(".unknown_write")
+    }
+}
+
 /// One attribute that a rule can constrain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Target {
