@@ -165,3 +165,116 @@ impl VerifiedCache {
 fn key(token: &[u8]) -> [u8; 32] {
     Sha256::digest(token).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::minting::{NOW, PUBLIC, keys, provider};
+    use super::*;
+
+    fn identity(subject: &str, expires: u64) -> Arc<Identity> {
+        Arc::new(Identity {
+            provider: "corporate".to_owned(),
+            subject: subject.to_owned(),
+            email: None,
+            groups: vec![],
+            session: None,
+            token_id: None,
+            expires,
+            claims: serde_json::Map::new(),
+        })
+    }
+
+    fn stamp() -> Stamp {
+        Stamp::of(&provider(), &keys())
+    }
+
+    fn put(cache: &mut VerifiedCache, token: &str, expires: u64, now: u64) {
+        cache.insert(
+            token.as_bytes(),
+            identity(token, expires),
+            &provider(),
+            stamp(),
+            now,
+        );
+    }
+
+    fn look(cache: &mut VerifiedCache, token: &str, now: u64) -> Option<String> {
+        let current = |name: &str| (name == "corporate").then(stamp);
+        cache
+            .get(token.as_bytes(), now, current)
+            .map(|identity| identity.subject.clone())
+    }
+
+    #[test]
+    fn an_entry_dies_with_its_token() {
+        let mut cache = VerifiedCache::default();
+        put(&mut cache, "a", NOW + 10, NOW);
+        assert_eq!(look(&mut cache, "a", NOW + 69).as_deref(), Some("a"));
+        assert_eq!(look(&mut cache, "b", NOW), None);
+        assert_eq!(look(&mut cache, "a", NOW + 70), None);
+        assert!(cache.is_empty());
+        put(&mut cache, "late", NOW - 60, NOW);
+        assert!(cache.is_empty());
+    }
+
+    #[test]
+    fn an_entry_dies_with_its_keys_and_its_configuration() {
+        let mut fewer: serde_json::Value = serde_json::from_slice(PUBLIC).unwrap();
+        fewer["keys"].as_array_mut().unwrap().pop();
+        let rotated = Stamp::of(
+            &provider(),
+            &KeySet::parse(fewer.to_string().as_bytes()).unwrap(),
+        );
+        let mut narrowed = provider();
+        narrowed.audiences = vec!["other".to_owned()];
+        let narrowed = Stamp::of(&narrowed, &keys());
+        for now_current in [Some(rotated), Some(narrowed), None] {
+            let mut cache = VerifiedCache::default();
+            put(&mut cache, "a", NOW + 10, NOW);
+            assert!(cache.get(b"a", NOW, |_| now_current).is_none());
+            assert_eq!(look(&mut cache, "a", NOW), None, "it must not come back");
+        }
+    }
+
+    #[test]
+    fn the_longest_unused_makes_room() {
+        let mut cache = VerifiedCache::new(3, usize::MAX);
+        for token in ["a", "b", "c"] {
+            put(&mut cache, token, NOW + 10, NOW);
+        }
+        assert!(look(&mut cache, "a", NOW).is_some());
+        put(&mut cache, "d", NOW + 10, NOW);
+        assert_eq!(cache.len(), 3);
+        assert_eq!(look(&mut cache, "b", NOW), None);
+        for token in ["a", "c", "d"] {
+            assert_eq!(look(&mut cache, token, NOW).as_deref(), Some(token));
+        }
+    }
+
+    #[test]
+    fn the_expired_make_room_before_the_unused() {
+        let mut cache = VerifiedCache::new(2, usize::MAX);
+        put(&mut cache, "long", NOW + 1000, NOW);
+        put(&mut cache, "short", NOW + 10, NOW);
+        put(&mut cache, "new", NOW + 1000, NOW + 500);
+        assert_eq!(look(&mut cache, "long", NOW + 500).as_deref(), Some("long"));
+        assert_eq!(look(&mut cache, "new", NOW + 500).as_deref(), Some("new"));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_accounted() {
+        let token = |n: usize| format!("{n:0>1000}");
+        let mut cache = VerifiedCache::new(1024, 50_000);
+        (0..100).for_each(|n| put(&mut cache, &token(n), NOW + 10, NOW));
+        assert_eq!(cache.len(), 11);
+        // The same token again takes no second place.
+        (0..5).for_each(|_| put(&mut cache, &token(99), NOW + 10, NOW));
+        assert_eq!((cache.len(), cache.weight), (11, 11 * 4512));
+        put(&mut cache, &"x".repeat(20_000), NOW + 10, NOW);
+        assert_eq!(cache.len(), 11, "one that can never fit pushes nobody out");
+        for n in 0..100 {
+            look(&mut cache, &token(n), NOW + 1000);
+        }
+        assert_eq!((cache.len(), cache.weight), (0, 0));
+    }
+}

@@ -101,7 +101,7 @@ impl fmt::Display for KeySetFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge => f.write_str("the key set is too large"),
-            Self::Json(fault) => write!(f, "the key set is {fault}"),
+            Self::Json(fault) => write!(f, "the key set cannot be read: {fault}"),
             Self::Shape => f.write_str("the key set is not an object with an array `keys`"),
             Self::PrivateKey { index } => {
                 write!(f, "key {index} of the set is a private or symmetric key")

@@ -20,6 +20,8 @@ mod provider;
 pub mod token;
 
 #[cfg(test)]
+mod keys_tests;
+#[cfg(test)]
 mod minting;
 #[cfg(test)]
 mod misuse_tests;
