@@ -3,7 +3,6 @@
 use std::fmt;
 
 use p256::ecdsa::signature::Verifier as _;
-use rsa::traits::PublicKeyParts as _;
 use rsa::{BigUint, Pkcs1v15Sign, RsaPublicKey};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -165,20 +164,22 @@ impl KeySet {
         let mut keys: Vec<Key> = Vec::new();
         let mut skipped = Vec::new();
         for (index, listed) in listed.iter().enumerate() {
-            match Key::read(listed) {
-                Ok(key) => match keys
-                    .iter()
-                    .find(|earlier| earlier.id.is_some() && earlier.id == key.id)
-                {
-                    None => keys.push(key),
-                    Some(earlier) if earlier.fingerprint == key.fingerprint => {}
-                    Some(_) => return Err(KeySetFault::DuplicateId { index }),
-                },
+            let key = match Key::read(listed) {
+                Ok(key) => key,
                 Err(fault) => {
                     let id = listed.get("kid").and_then(Value::as_str).map(str::to_owned);
                     skipped.push(SkippedKey { index, id, fault });
+                    continue;
                 }
+            };
+            let mut namesakes = keys.iter().filter(|earlier| earlier.id == key.id);
+            if namesakes.any(|earlier| earlier.fingerprint == key.fingerprint) {
+                continue;
             }
+            if key.id.is_some() && keys.iter().any(|earlier| earlier.id == key.id) {
+                return Err(KeySetFault::DuplicateId { index });
+            }
+            keys.push(key);
         }
         if keys.is_empty() {
             return Err(KeySetFault::NoUsableKey(skipped));
@@ -336,10 +337,9 @@ impl Key {
                     hash_len: Some(32),
                     prefix: Box::new(SHA256_DIGEST_INFO),
                 };
-                signature.len() == key.size()
-                    && key
-                        .verify(padding, &Sha256::digest(signed), signature)
-                        .is_ok()
+                // The crate refuses a signature that is not as long as the modulus.
+                key.verify(padding, &Sha256::digest(signed), signature)
+                    .is_ok()
             }
             Material::P256(key) => p256::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(signed, &signature).is_ok()),

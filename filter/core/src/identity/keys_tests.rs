@@ -130,6 +130,17 @@ fn a_set_keeps_what_it_can_use() {
 }
 
 #[test]
+fn keys_without_a_name_may_be_several() {
+    let nameless = |index| changed(index, json!({"kid": null}));
+    assert_eq!(
+        parse(&[nameless(0), nameless(1), nameless(1), nameless(2)])
+            .unwrap()
+            .len(),
+        3
+    );
+}
+
+#[test]
 fn a_set_that_cannot_be_trusted_is_refused_whole() {
     for private in ["d", "k", "p"] {
         let mut listed = published();

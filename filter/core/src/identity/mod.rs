@@ -1,7 +1,7 @@
 //! Who is calling: the token is found in the request, verified, and turned into an [`Identity`].
 //!
 //! In the order a request meets it:
-//! 1. [`extract()`] finds the one token in the headers that the policy names ([`extract`]).
+//! 1. [`extract()`] finds the one token in the headers that the policy names ([`mod@extract`]).
 //! 2. [`VerifiedCache::get`] knows tokens that were verified before ([`cache`]): a signature costs about a millisecond.
 //! 3. [`unverified_issuer`] chooses the provider, and with it the [`KeySet`] ([`keys`]).
 //! 4. [`verify`] reads the token strictly ([`token`]), checks its signature with a key of that set under the one
