@@ -36,6 +36,14 @@ pub enum Target {
     Any,
 }
 
+impl Operation {
+    /// Whether it is a write that no table knows (`github.unknown_write`, `git.unknown_write` …),
+    /// which a policy answers apart from its default.
+    pub fn is_unknown_write(&self) -> bool {
+        self.write && self.name.ends_with(".unknown_write")
+    }
+}
+
 impl Target {
     /// The known value.
     pub fn known(&self) -> Option<&str> {
