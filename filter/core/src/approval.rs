@@ -89,7 +89,13 @@ pub struct Given {
 
 /// Binds an approval to a request: identity, connection, method, authority, path, body and policy.
 /// Every field is preceded by its length, so no two requests share an input.
-pub fn fingerprint(identity: &Identity, connection: &str, head: &RequestHead, body_sha256: &str, policy: &str) -> String {
+pub fn fingerprint(
+    identity: &Identity,
+    connection: &str,
+    head: &RequestHead,
+    body_sha256: &str,
+    policy: &str,
+) -> String {
     let mut hash = Sha256::new();
     let host = head.host();
     let fields = [
@@ -115,15 +121,30 @@ pub fn fingerprint(identity: &Identity, connection: &str, head: &RequestHead, bo
 pub fn ask(service: &ApprovalService, question: &Question) -> Call {
     let mut headers = vec![
         (":method".to_owned(), question.head.method.clone()),
-        (":path".to_owned(), format!("{}{}", service.path_prefix, question.head.path)),
+        (
+            ":path".to_owned(),
+            format!("{}{}", service.path_prefix, question.head.path),
+        ),
         (":authority".to_owned(), service.authority.clone()),
         ("content-type".to_owned(), "application/json".to_owned()),
-        ("x-countersign-exchange".to_owned(), question.exchange.to_owned()),
-        ("x-countersign-fingerprint".to_owned(), question.fingerprint.to_owned()),
-        ("x-countersign-hold".to_owned(), question.hold_ms.to_string()),
+        (
+            "x-countersign-exchange".to_owned(),
+            question.exchange.to_owned(),
+        ),
+        (
+            "x-countersign-fingerprint".to_owned(),
+            question.fingerprint.to_owned(),
+        ),
+        (
+            "x-countersign-hold".to_owned(),
+            question.hold_ms.to_string(),
+        ),
     ];
     if let Some(credential) = &service.credential {
-        headers.push(("authorization".to_owned(), format!("Bearer {}", credential.expose())));
+        headers.push((
+            "authorization".to_owned(),
+            format!("Bearer {}", credential.expose()),
+        ));
     }
     Call {
         cluster: service.cluster.clone(),
@@ -227,11 +248,15 @@ pub fn read_answer(answer: &CallAnswer) -> Answer {
             // Any other ext_authz service: 403 is its no.
             _ => Answer::Refused(given(), reason(&answer.body)),
         },
-        Some(status @ (429 | 500..=599)) => {
-            Answer::Unavailable { why: format!("status {status}"), again: true }
-        }
+        Some(status @ (429 | 500..=599)) => Answer::Unavailable {
+            why: format!("status {status}"),
+            again: true,
+        },
         Some(_) => Answer::Refused(given(), reason(&answer.body)),
-        None => Answer::Unavailable { why: "no answer".to_owned(), again: true },
+        None => Answer::Unavailable {
+            why: "no answer".to_owned(),
+            again: true,
+        },
     }
 }
 
@@ -241,7 +266,12 @@ fn text(headers: &Headers, name: &str) -> String {
 
 fn reason(body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    body.get("reason").and_then(Value::as_str).unwrap_or_default().chars().take(500).collect()
+    body.get("reason")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .chars()
+        .take(500)
+        .collect()
 }
 
 #[cfg(test)]

@@ -28,7 +28,10 @@ fn head(method: &str, path: &str) -> RequestHead {
 #[test]
 fn every_part_of_the_request_changes_the_fingerprint() {
     let base = fingerprint(&identity("a"), "c", &head("POST", "/x"), "b", "p");
-    assert_eq!(base, fingerprint(&identity("a"), "c", &head("POST", "/x"), "b", "p"));
+    assert_eq!(
+        base,
+        fingerprint(&identity("a"), "c", &head("POST", "/x"), "b", "p")
+    );
     let others = [
         fingerprint(&identity("b"), "c", &head("POST", "/x"), "b", "p"),
         fingerprint(&identity("a"), "d", &head("POST", "/x"), "b", "p"),
@@ -45,24 +48,56 @@ fn every_part_of_the_request_changes_the_fingerprint() {
 }
 
 fn answer(status: Option<u16>, headers: &[(&str, &str)], body: &str) -> Answer {
-    let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec())).collect();
-    read_answer(&CallAnswer { status, headers: Headers::new(headers), body: body.as_bytes().to_vec() })
+    let headers = headers
+        .iter()
+        .map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec()))
+        .collect();
+    read_answer(&CallAnswer {
+        status,
+        headers: Headers::new(headers),
+        body: body.as_bytes().to_vec(),
+    })
 }
 
 #[test]
 fn only_200_is_yes() {
-    let by = [("x-countersign-approval", "a1"), ("x-countersign-approver", "dana")];
-    let given = Given { id: "a1".into(), by: "dana".into(), at: String::new() };
+    let by = [
+        ("x-countersign-approval", "a1"),
+        ("x-countersign-approver", "dana"),
+    ];
+    let given = Given {
+        id: "a1".into(),
+        by: "dana".into(),
+        at: String::new(),
+    };
     assert_eq!(answer(Some(200), &by, ""), Answer::Approved(given.clone()));
-    assert_eq!(answer(Some(403), &by, r#"{"reason":"not today"}"#), Answer::Refused(given, "not today".into()));
+    assert_eq!(
+        answer(Some(403), &by, r#"{"reason":"not today"}"#),
+        Answer::Refused(given, "not today".into())
+    );
     for status in [201, 204, 302, 400, 404] {
-        assert!(matches!(answer(Some(status), &[], ""), Answer::Refused(..)), "{status}");
+        assert!(
+            matches!(answer(Some(status), &[], ""), Answer::Refused(..)),
+            "{status}"
+        );
     }
     for status in [500, 502, 503, 504, 429] {
-        assert!(matches!(answer(Some(status), &[], ""), Answer::Unavailable { again: true, .. }), "{status}");
+        assert!(
+            matches!(
+                answer(Some(status), &[], ""),
+                Answer::Unavailable { again: true, .. }
+            ),
+            "{status}"
+        );
     }
-    assert!(matches!(answer(Some(401), &[], ""), Answer::Unavailable { again: false, .. }));
-    assert!(matches!(answer(None, &[], ""), Answer::Unavailable { again: true, .. }));
+    assert!(matches!(
+        answer(Some(401), &[], ""),
+        Answer::Unavailable { again: false, .. }
+    ));
+    assert!(matches!(
+        answer(None, &[], ""),
+        Answer::Unavailable { again: true, .. }
+    ));
 }
 
 #[test]
@@ -73,7 +108,10 @@ fn pending_carries_the_ticket() {
         ("x-countersign-approval-url", "https://console/approvals/a1"),
         ("x-countersign-ticket-expires", "1700000900"),
     ];
-    let expected =
-        Answer::Pending { id: "a1".into(), url: "https://console/approvals/a1".into(), expires: Some(1_700_000_900) };
+    let expected = Answer::Pending {
+        id: "a1".into(),
+        url: "https://console/approvals/a1".into(),
+        expires: Some(1_700_000_900),
+    };
     assert_eq!(answer(Some(403), &pending, ""), expected);
 }

@@ -75,7 +75,8 @@ impl Captured {
     /// Adds bytes up to `limit` in all.
     pub fn add(&mut self, bytes: &[u8], limit: usize) {
         let room = limit.saturating_sub(self.bytes.len());
-        self.bytes.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        self.bytes
+            .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         self.truncated |= bytes.len() > room;
     }
 
@@ -126,7 +127,11 @@ pub struct Record {
 impl Record {
     /// An empty record.
     pub fn new(kind: Kind, time: Now) -> Self {
-        Record { kind, time, attributes: Vec::with_capacity(32) }
+        Record {
+            kind,
+            time,
+            attributes: Vec::with_capacity(32),
+        }
     }
 
     /// Adds a text; nothing for an empty one.
@@ -156,7 +161,10 @@ impl Record {
     /// Adds the operations of the request.
     pub fn operations(&mut self, operations: &[Operation]) {
         if !operations.is_empty() {
-            self.add("countersign.operations", array(operations.iter().map(operation).collect()));
+            self.add(
+                "countersign.operations",
+                array(operations.iter().map(operation).collect()),
+            );
         }
     }
 
@@ -172,7 +180,10 @@ impl Record {
                 ("direction", string(m.direction)),
             ])
         };
-        self.add("countersign.masks", array(masks.iter().map(entry).collect()));
+        self.add(
+            "countersign.masks",
+            array(masks.iter().map(entry).collect()),
+        );
     }
 
     /// Adds a captured body under `countersign.<side>.body`.
@@ -182,8 +193,14 @@ impl Record {
         }
         let (text, encoding) = body.text();
         self.add(&format!("countersign.{side}.body"), string(&text));
-        self.add(&format!("countersign.{side}.body.encoding"), string(encoding));
-        self.flag(&format!("countersign.{side}.body.truncated"), body.truncated);
+        self.add(
+            &format!("countersign.{side}.body.encoding"),
+            string(encoding),
+        );
+        self.flag(
+            &format!("countersign.{side}.body.truncated"),
+            body.truncated,
+        );
     }
 
     /// Adds the response's chunks.
@@ -191,8 +208,16 @@ impl Record {
         if chunks.is_empty() {
             return;
         }
-        let entry = |c: &Chunk| kvlist(vec![("offset_ms", integer(c.offset_ms)), ("size", integer(c.size))]);
-        self.add("countersign.response.chunks", array(chunks.iter().map(entry).collect()));
+        let entry = |c: &Chunk| {
+            kvlist(vec![
+                ("offset_ms", integer(c.offset_ms)),
+                ("size", integer(c.size)),
+            ])
+        };
+        self.add(
+            "countersign.response.chunks",
+            array(chunks.iter().map(entry).collect()),
+        );
     }
 
     /// The OTLP log record, numbered by its worker. `dropped` is how many records the worker has
@@ -203,7 +228,8 @@ impl Record {
             Kind::Outcome => ("countersign.outcome", 9),
         };
         let mut attributes = self.attributes.clone();
-        let mut add = |key: &str, value: Value| attributes.push(json!({"key": key, "value": value}));
+        let mut add =
+            |key: &str, value: Value| attributes.push(json!({"key": key, "value": value}));
         add("countersign.worker.id", string(worker));
         add("countersign.worker.seq", integer(sequence));
         if dropped > 0 {
@@ -228,7 +254,10 @@ impl Record {
 fn operation(operation: &Operation) -> Value {
     let mut fields = vec![
         ("name", string(&operation.name)),
-        ("aliases", array(operation.aliases.iter().map(|a| string(a)).collect())),
+        (
+            "aliases",
+            array(operation.aliases.iter().map(|a| string(a)).collect()),
+        ),
     ];
     let target = |t: &Target| match t {
         Target::None => None,
@@ -246,7 +275,11 @@ fn operation(operation: &Operation) -> Value {
         Paths::Unknown => fields.push(("paths_known", json!({"boolValue": false}))),
     }
     if !operation.attributes.is_empty() {
-        let attributes = operation.attributes.iter().map(|(k, v)| (k.as_str(), string(v))).collect();
+        let attributes = operation
+            .attributes
+            .iter()
+            .map(|(k, v)| (k.as_str(), string(v)))
+            .collect();
         fields.push(("attributes", kvlist(attributes)));
     }
     fields.push(("write", json!({"boolValue": operation.write})));
@@ -268,7 +301,10 @@ fn array(values: Vec<Value>) -> Value {
 }
 
 fn kvlist(fields: Vec<(&str, Value)>) -> Value {
-    let values: Vec<Value> = fields.into_iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+    let values: Vec<Value> = fields
+        .into_iter()
+        .map(|(key, value)| json!({"key": key, "value": value}))
+        .collect();
     json!({"kvlistValue": {"values": values}})
 }
 

@@ -18,7 +18,9 @@ pub fn refusal(version: Option<Version>) -> Option<String> {
     let Some((major, minor, patch)) = version else {
         return Some(format!("this Envoy does not tell its version; {needed}"));
     };
-    let of_minor = FIRST_GOOD.iter().find(|good| (good.0, good.1) == (major, minor));
+    let of_minor = FIRST_GOOD
+        .iter()
+        .find(|good| (good.0, good.1) == (major, minor));
     let good = match of_minor {
         Some(good) => patch >= good.2,
         None => (major, minor) >= (1, 40),
@@ -36,5 +38,9 @@ pub fn version() -> Option<Version> {
         let bytes = hostcalls::get_property(path).ok()??;
         Some(u64::from_le_bytes(bytes.try_into().ok()?))
     };
-    Some((number("major_number")?, number("minor_number")?, number("patch").unwrap_or(0)))
+    Some((
+        number("major_number")?,
+        number("minor_number")?,
+        number("patch").unwrap_or(0),
+    ))
 }

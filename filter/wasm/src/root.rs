@@ -36,12 +36,15 @@ impl Root {
         if let Some(refusal) = envoy::refusal(envoy::version()) {
             return Err(vec![refusal]);
         }
-        let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten();
+        let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size)
+            .ok()
+            .flatten();
         let bytes = bytes.ok_or_else(|| vec!["the plugin has no configuration".to_owned()])?;
         let environment = |name: &str| std::env::var(name).ok();
         let policy = config::compile_json(&bytes, &environment)
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        hostcalls::set_tick_period(TICK).map_err(|status| vec![format!("tick period: {status:?}")])?;
+        hostcalls::set_tick_period(TICK)
+            .map_err(|status| vec![format!("tick period: {status:?}")])?;
         // Random keys of the standard library: 64 bits from the host, without another crate.
         let id = format!("{:016x}", RandomState::new().hash_one(self.id));
         let queue = hostcalls::register_shared_queue(&format!("countersign.{id}")).ok();
@@ -52,7 +55,13 @@ impl Root {
 }
 
 impl Context for Root {
-    fn on_http_call_response(&mut self, token: u32, num_headers: usize, body_size: usize, _num_trailers: usize) {
+    fn on_http_call_response(
+        &mut self,
+        token: u32,
+        num_headers: usize,
+        body_size: usize,
+        _num_trailers: usize,
+    ) {
         if let Some(shared) = &self.shared {
             shared.on_call_response(token, num_headers, body_size);
         }
@@ -65,7 +74,10 @@ impl RootContext for Root {
             Ok(()) => true,
             Err(faults) => {
                 for fault in faults {
-                    host::log(Level::Error, &format!("countersign: configuration refused: {fault}"));
+                    host::log(
+                        Level::Error,
+                        &format!("countersign: configuration refused: {fault}"),
+                    );
                 }
                 false
             }

@@ -59,11 +59,18 @@ impl Shared {
     /// Forgets a stream and its calls, which Envoy has cancelled.
     pub fn remove(&self, id: u32) {
         self.streams.borrow_mut().remove(&id);
-        self.calls.borrow_mut().retain(|_, caller| !matches!(caller, Caller::Stream(s) if *s == id));
+        self.calls
+            .borrow_mut()
+            .retain(|_, caller| !matches!(caller, Caller::Stream(s) if *s == id));
     }
 
     /// Runs one event of a stream, applies what comes of it, and sees to the worker.
-    pub fn run(&self, id: u32, stream: &RefCell<Stream>, event: impl FnOnce(&mut Stream, &mut Worker) -> Step) -> Flow {
+    pub fn run(
+        &self,
+        id: u32,
+        stream: &RefCell<Stream>,
+        event: impl FnOnce(&mut Stream, &mut Worker) -> Step,
+    ) -> Flow {
         let step = event(&mut stream.borrow_mut(), &mut self.worker.borrow_mut());
         let flow = match self.apply(id, step.effects) {
             Ok(()) => step.flow,
@@ -93,7 +100,9 @@ impl Shared {
     /// Asks Envoy to call the root context if the worker has something to do.
     pub fn wake_root(&self) {
         if self.worker.borrow_mut().take_wanted() && !self.awake.replace(true) {
-            let queued = self.queue.is_some_and(|q| hostcalls::enqueue_shared_queue(q, Some(b"!")).is_ok());
+            let queued = self
+                .queue
+                .is_some_and(|q| hostcalls::enqueue_shared_queue(q, Some(b"!")).is_ok());
             if !queued {
                 // The next tick does it.
                 self.awake.set(false);
@@ -112,19 +121,28 @@ impl Shared {
     /// An answer to a call came in; the SDK gives it to the context that was active when the call was
     /// made, which need not be its owner.
     pub fn on_call_response(&self, token: u32, num_headers: usize, body_size: usize) {
-        let Some(caller) = self.calls.borrow_mut().remove(&token) else { return };
+        let Some(caller) = self.calls.borrow_mut().remove(&token) else {
+            return;
+        };
         match caller {
             Caller::Worker(purpose) => {
                 self.enter(self.root);
                 let answer = host::call_answer(num_headers, body_size);
-                let effects = self.worker.borrow_mut().on_call(purpose, answer, host::now());
+                let effects = self
+                    .worker
+                    .borrow_mut()
+                    .on_call(purpose, answer, host::now());
                 self.work(effects);
             }
             Caller::Stream(id) => {
-                let Some(stream) = self.stream(id) else { return };
+                let Some(stream) = self.stream(id) else {
+                    return;
+                };
                 if self.enter(id) {
                     let answer = host::call_answer(num_headers, body_size);
-                    self.run(id, &stream, |stream, worker| stream.on_call(worker, answer, host::now()));
+                    self.run(id, &stream, |stream, worker| {
+                        stream.on_call(worker, answer, host::now())
+                    });
                 }
             }
         }
@@ -138,12 +156,18 @@ impl Shared {
                     self.enter(self.root);
                     match host::call(&call) {
                         Ok(token) => {
-                            self.calls.borrow_mut().insert(token, Caller::Worker(purpose));
+                            self.calls
+                                .borrow_mut()
+                                .insert(token, Caller::Worker(purpose));
                         }
                         // A call that could not be made is a call without an answer.
                         Err(_) => {
                             let answer = CallAnswer::default();
-                            effects.extend(self.worker.borrow_mut().on_call(purpose, answer, host::now()));
+                            effects.extend(self.worker.borrow_mut().on_call(
+                                purpose,
+                                answer,
+                                host::now(),
+                            ));
                         }
                     }
                 }
@@ -151,7 +175,9 @@ impl Shared {
                     if let Some(stream) = self.stream(id)
                         && self.enter(id)
                     {
-                        self.run(id, &stream, |stream, worker| stream.on_wake(worker, wake, host::now()));
+                        self.run(id, &stream, |stream, worker| {
+                            stream.on_wake(worker, wake, host::now())
+                        });
                     }
                 }
                 WorkerEffect::Count(counter, by) => self.metrics.count(counter, by),

@@ -7,11 +7,17 @@ use super::*;
 use crate::policy::{Credential, Delivery, KeySource};
 
 fn compile_with_secret(document: &Value) -> Result<Policy, Vec<ConfigError>> {
-    compile(document, &|name| (name == "GITHUB_TOKEN").then(|| "ghs_injected_by_the_gateway".to_owned()))
+    compile(document, &|name| {
+        (name == "GITHUB_TOKEN").then(|| "ghs_injected_by_the_gateway".to_owned())
+    })
 }
 
 fn paths(document: &Value) -> Vec<String> {
-    compile_with_secret(document).unwrap_err().into_iter().map(|e| e.path).collect()
+    compile_with_secret(document)
+        .unwrap_err()
+        .into_iter()
+        .map(|e| e.path)
+        .collect()
 }
 
 #[test]
@@ -20,8 +26,13 @@ fn a_whole_document_compiles() {
     assert_eq!(policy.digest.len(), 64);
     assert_eq!(policy.audit.delivery, Delivery::BestEffort);
     assert!(matches!(policy.providers[0].keys, KeySource::Remote { .. }));
-    let Credential::Inject { header, value, .. } = &policy.connections[0].credential else { panic!() };
-    assert_eq!((header.as_str(), value.expose()), ("authorization", "Bearer ghs_injected_by_the_gateway"));
+    let Credential::Inject { header, value, .. } = &policy.connections[0].credential else {
+        panic!()
+    };
+    assert_eq!(
+        (header.as_str(), value.expose()),
+        ("authorization", "Bearer ghs_injected_by_the_gateway")
+    );
 }
 
 #[test]
@@ -62,7 +73,10 @@ fn every_fault_is_reported_at_once_with_its_path() {
         "undecided.token_missing",
         "",
     ] {
-        assert!(paths.iter().any(|p| p == expected), "no fault at {expected:?} in {paths:#?}");
+        assert!(
+            paths.iter().any(|p| p == expected),
+            "no fault at {expected:?} in {paths:#?}"
+        );
     }
 }
 
@@ -72,7 +86,12 @@ fn what_is_required_has_no_implicit_value() {
         let mut bad = document();
         bad.as_object_mut().unwrap().remove(key);
         let faults = compile_with_secret(&bad).unwrap_err();
-        assert!(faults.iter().any(|f| f.message.contains(&format!("`{key}` is missing"))), "{key}: {faults:?}");
+        assert!(
+            faults
+                .iter()
+                .any(|f| f.message.contains(&format!("`{key}` is missing"))),
+            "{key}: {faults:?}"
+        );
     }
     assert!(!compile(&json!({}), &|_| None).unwrap_err().is_empty());
     assert!(!compile(&json!(null), &|_| None).unwrap_err().is_empty());
@@ -82,10 +101,15 @@ fn what_is_required_has_no_implicit_value() {
 fn a_missing_secret_names_the_variable_and_the_remedy() {
     let faults = compile(&document(), &|_| None).unwrap_err();
     assert_eq!(faults[0].path, "secrets.github");
-    assert!(faults[0].message.contains("GITHUB_TOKEN") && faults[0].message.contains("host_env_keys"));
+    assert!(
+        faults[0].message.contains("GITHUB_TOKEN") && faults[0].message.contains("host_env_keys")
+    );
     let faults = compile(&document(), &|_| Some("with\r\nx-evil: 1".into())).unwrap_err();
     assert_eq!(faults[0].path, "secrets.github");
-    assert!(!faults[0].message.contains("evil"), "a fault never shows the value");
+    assert!(
+        !faults[0].message.contains("evil"),
+        "a fault never shows the value"
+    );
 }
 
 #[test]
@@ -104,27 +128,36 @@ fn the_digest_is_that_of_the_document_not_of_its_spelling() {
     let yaml_like: Value = serde_json::from_str(r#"{"b": 1, "a": [true, null, "x"]}"#).unwrap();
     let envoy_like: Value = serde_json::from_str(r#"{ "a":[true,null,"x"], "b": 1.0 }"#).unwrap();
     assert_eq!(digest(&yaml_like), digest(&envoy_like));
-    assert_ne!(digest(&yaml_like), digest(&json!({"b": 2, "a": [true, null, "x"]})));
+    assert_ne!(
+        digest(&yaml_like),
+        digest(&json!({"b": 2, "a": [true, null, "x"]}))
+    );
 }
 
 #[test]
 fn a_repeated_key_is_refused() {
     let text = br#"{"version": "v1", "default": "deny", "default": "allow"}"#;
     let faults = compile_json(text, &|_| None).unwrap_err();
-    assert!(faults[0].message.contains("not JSON") , "{faults:?}");
+    assert!(faults[0].message.contains("not JSON"), "{faults:?}");
 }
 
 #[test]
 fn connections_are_found_by_host_and_longest_prefix() {
     let mut wide = document();
-    let connection = |name: &str, prefixes: Value| {
-        json!({"name": name, "hosts": ["127.0.0.1", "*.example.com"], "path_prefixes": prefixes, "protocol": "http", "credential": "passthrough"})
-    };
+    let connection = |name: &str, prefixes: Value| json!({"name": name, "hosts": ["127.0.0.1", "*.example.com"], "path_prefixes": prefixes, "protocol": "http", "credential": "passthrough"});
     let mut rest = connection("rest", json!([]));
     rest.as_object_mut().unwrap().remove("path_prefixes");
-    wide["connections"] = json!([rest, connection("api", json!(["/api"])), connection("v3", json!(["/api/v3", "/v3"]))]);
+    wide["connections"] = json!([
+        rest,
+        connection("api", json!(["/api"])),
+        connection("v3", json!(["/api/v3", "/v3"]))
+    ]);
     let policy = compile_with_secret(&wide).unwrap();
-    let name = |host: &str, path: &str| policy.connection_index(host, path).map(|i| policy.connections[i].name.clone());
+    let name = |host: &str, path: &str| {
+        policy
+            .connection_index(host, path)
+            .map(|i| policy.connections[i].name.clone())
+    };
     assert_eq!(name("127.0.0.1", "/x").as_deref(), Some("rest"));
     assert_eq!(name("a.example.com", "/api/x?y").as_deref(), Some("api"));
     assert_eq!(name("127.0.0.1", "/api/v3/x").as_deref(), Some("v3"));

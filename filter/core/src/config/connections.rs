@@ -1,11 +1,14 @@
 //! `connections`: the systems behind the gateway.
 
+use std::rc::Rc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::ACTIONS;
 use super::decode::{Node, Object};
 use super::services::Secrets;
+use crate::mask::Scrub;
 use crate::policy::{Connection, Credential, Glob, Secret};
 use crate::protocol::ProtocolKind;
 
@@ -19,7 +22,8 @@ const PROTOCOLS: &[(&str, ProtocolKind)] = &[
 
 /// Reads `connections`; a policy without one would refuse everything.
 pub fn read(document: &Object, secrets: &Secrets) -> Vec<Connection> {
-    let Some(list) = document.require("connections", "name at least one system behind the gateway") else {
+    let Some(list) = document.require("connections", "name at least one system behind the gateway")
+    else {
         return Vec::new();
     };
     let nodes = list.list();
@@ -28,7 +32,9 @@ pub fn read(document: &Object, secrets: &Secrets) -> Vec<Connection> {
     }
     let mut connections: Vec<Connection> = Vec::new();
     for node in &nodes {
-        let Some(connection) = connection(node, secrets) else { continue };
+        let Some(connection) = connection(node, secrets) else {
+            continue;
+        };
         if connections.iter().any(|c| c.name == connection.name) {
             node.fault(format!("a second connection named `{}`", connection.name));
         }
@@ -38,23 +44,45 @@ pub fn read(document: &Object, secrets: &Secrets) -> Vec<Connection> {
 }
 
 fn connection(node: &Node, secrets: &Secrets) -> Option<Connection> {
-    const KEYS: &[&str] =
-        &["name", "hosts", "path_prefixes", "base_path", "protocol", "credential", "default", "unknown_writes"];
+    const KEYS: &[&str] = &[
+        "name",
+        "hosts",
+        "path_prefixes",
+        "base_path",
+        "protocol",
+        "credential",
+        "default",
+        "unknown_writes",
+    ];
     let object = node.object(KEYS)?;
-    let name = object.require("name", "rules and records name the connection").and_then(|n| n.string());
-    let hosts = object.require("hosts", "the hosts that belong to it").map(|n| hosts(&n));
-    let mut path_prefixes = object.get("path_prefixes").map(|n| prefixes(&n)).unwrap_or_default();
-    let base_path = object.get("base_path").and_then(|n| n.string()).unwrap_or_default();
+    let name = object
+        .require("name", "rules and records name the connection")
+        .and_then(|n| n.string());
+    let hosts = object
+        .require("hosts", "the hosts that belong to it")
+        .map(|n| hosts(&n));
+    let mut path_prefixes = object
+        .get("path_prefixes")
+        .map(|n| prefixes(&n))
+        .unwrap_or_default();
+    let base_path = object
+        .get("base_path")
+        .and_then(|n| n.string())
+        .unwrap_or_default();
     if !base_path.is_empty() {
         if !path_prefixes.is_empty() || !base_path.starts_with('/') {
             object.fault("`base_path` begins with a slash and stands instead of `path_prefixes`");
         }
         path_prefixes.push(base_path.clone());
     }
-    let protocol =
-        object.require("protocol", "how its requests are read").and_then(|n| n.choice(PROTOCOLS));
+    let protocol = object
+        .require("protocol", "how its requests are read")
+        .and_then(|n| n.choice(PROTOCOLS));
     let credential = object
-        .require("credential", "what the upstream sees instead of the agent's token; `passthrough` to say nothing")
+        .require(
+            "credential",
+            "what the upstream sees instead of the agent's token; `passthrough` to say nothing",
+        )
         .and_then(|n| credential(&n, secrets));
     let default = object.get("default").and_then(|n| n.choice(ACTIONS));
     let unknown_writes = object.get("unknown_writes").and_then(|n| n.choice(ACTIONS));
@@ -117,11 +145,22 @@ fn credential(node: &Node, secrets: &Secrets) -> Option<Credential> {
         return None;
     }
     let object = node.object(&["secret", "scheme", "username", "header"])?;
-    let secret = object.require("secret", "the name of one of `secrets`").and_then(|n| secrets.named(&n));
-    let schemes =
-        &[("bearer", Scheme::Bearer), ("token", Scheme::Token), ("basic", Scheme::Basic), ("raw", Scheme::Raw)];
-    let scheme = object.require("scheme", "bearer, token, basic or raw").and_then(|n| n.choice(schemes));
-    let header = object.get("header").and_then(|n| n.string()).unwrap_or_else(|| "authorization".to_owned());
+    let secret = object
+        .require("secret", "the name of one of `secrets`")
+        .and_then(|n| secrets.named(&n));
+    let schemes = &[
+        ("bearer", Scheme::Bearer),
+        ("token", Scheme::Token),
+        ("basic", Scheme::Basic),
+        ("raw", Scheme::Raw),
+    ];
+    let scheme = object
+        .require("scheme", "bearer, token, basic or raw")
+        .and_then(|n| n.choice(schemes));
+    let header = object
+        .get("header")
+        .and_then(|n| n.string())
+        .unwrap_or_else(|| "authorization".to_owned());
     let username = object.get("username").and_then(|n| n.string());
     let scheme = scheme?;
     if username.is_some() && !matches!(scheme, Scheme::Basic) {
@@ -138,5 +177,10 @@ fn credential(node: &Node, secrets: &Secrets) -> Option<Credential> {
             format!("Basic {}", STANDARD.encode(format!("{user}:{raw}")))
         }
     };
-    Some(Credential::Inject { header: header.to_ascii_lowercase(), value: Secret::new(value), raw: secret })
+    let echo = Rc::new(Scrub::new(&[raw.as_bytes(), value.as_bytes()]));
+    Some(Credential::Inject {
+        header: header.to_ascii_lowercase(),
+        value: Secret::new(value),
+        echo,
+    })
 }

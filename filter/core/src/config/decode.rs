@@ -33,7 +33,10 @@ pub struct Faults(RefCell<Vec<ConfigError>>);
 impl Faults {
     /// Notes a fault at `path`.
     pub fn note(&self, path: &str, message: impl Into<String>) {
-        self.0.borrow_mut().push(ConfigError { path: path.to_owned(), message: message.into() });
+        self.0.borrow_mut().push(ConfigError {
+            path: path.to_owned(),
+            message: message.into(),
+        });
     }
 
     /// All of them, in the order in which they were met.
@@ -53,7 +56,11 @@ pub struct Node<'a> {
 impl<'a> Node<'a> {
     /// The whole document.
     pub fn root(value: &'a Value, faults: &'a Faults) -> Self {
-        Node { value, path: String::new(), faults }
+        Node {
+            value,
+            path: String::new(),
+            faults,
+        }
     }
 
     /// Notes a fault here.
@@ -70,7 +77,10 @@ impl<'a> Node<'a> {
     pub fn object(&self, known: &[&str]) -> Option<Object<'a>> {
         let object = self.map()?;
         for key in object.map.keys().filter(|k| !known.contains(&k.as_str())) {
-            self.faults.note(&object.at(key), format!("unknown key; known here: {}", known.join(", ")));
+            self.faults.note(
+                &object.at(key),
+                format!("unknown key; known here: {}", known.join(", ")),
+            );
         }
         Some(object)
     }
@@ -78,7 +88,11 @@ impl<'a> Node<'a> {
     /// An object whose keys are names that the operator chose.
     pub fn map(&self) -> Option<Object<'a>> {
         match self.value {
-            Value::Object(map) => Some(Object { map, path: self.path.clone(), faults: self.faults }),
+            Value::Object(map) => Some(Object {
+                map,
+                path: self.path.clone(),
+                faults: self.faults,
+            }),
             _ => self.expected("an object"),
         }
     }
@@ -89,7 +103,11 @@ impl<'a> Node<'a> {
             Value::Array(items) => items
                 .iter()
                 .enumerate()
-                .map(|(i, value)| Node { value, path: format!("{}[{i}]", self.path), faults: self.faults })
+                .map(|(i, value)| Node {
+                    value,
+                    path: format!("{}[{i}]", self.path),
+                    faults: self.faults,
+                })
                 .collect(),
             _ => self.expected("a list").unwrap_or_default(),
         }
@@ -112,7 +130,10 @@ impl<'a> Node<'a> {
     /// One of the names in `choices`.
     pub fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let name = self.string()?;
-        let found = choices.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
+        let found = choices
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, value)| *value);
         if found.is_none() {
             let names: Vec<&str> = choices.iter().map(|(n, _)| *n).collect();
             self.fault(format!("`{name}` is not one of: {}", names.join(", ")));
@@ -123,15 +144,29 @@ impl<'a> Node<'a> {
     /// A whole number in `range`. Envoy hands numbers of a `Struct` over as doubles.
     pub fn integer(&self, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
         let whole = |f: f64| (f >= 0.0 && f.fract() == 0.0 && f < 9e15).then_some(f as u64);
-        match self.value.as_u64().or_else(|| self.value.as_f64().and_then(whole)) {
+        match self
+            .value
+            .as_u64()
+            .or_else(|| self.value.as_f64().and_then(whole))
+        {
             Some(n) if range.contains(&n) => Some(n),
-            _ => self.expected(&format!("a whole number from {} to {}", range.start(), range.end())),
+            _ => self.expected(&format!(
+                "a whole number from {} to {}",
+                range.start(),
+                range.end()
+            )),
         }
     }
 
     /// A duration such as `500ms`, `45s`, `15m`, `8h`, in milliseconds.
     pub fn duration_ms(&self) -> Option<u64> {
-        let units: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+        let units: &[(&str, u64)] = &[
+            ("ms", 1),
+            ("s", 1_000),
+            ("m", 60_000),
+            ("h", 3_600_000),
+            ("d", 86_400_000),
+        ];
         match self.value.as_str().and_then(|text| quantity(text, units)) {
             Some(ms) => Some(ms),
             None => self.expected("a duration such as 500ms, 45s, 15m or 8h"),
@@ -177,21 +212,35 @@ impl<'a> Object<'a> {
     /// The value of `key`; absent and `null` are the same.
     pub fn get(&self, key: &str) -> Option<Node<'a>> {
         let value = self.map.get(key).filter(|v| !v.is_null())?;
-        Some(Node { value, path: self.at(key), faults: self.faults })
+        Some(Node {
+            value,
+            path: self.at(key),
+            faults: self.faults,
+        })
     }
 
     /// The value of `key`; its absence is a fault.
     pub fn require(&self, key: &str, why: &str) -> Option<Node<'a>> {
         let node = self.get(key);
         if node.is_none() {
-            self.faults.note(&self.path, format!("`{key}` is missing: {why}"));
+            self.faults
+                .note(&self.path, format!("`{key}` is missing: {why}"));
         }
         node
     }
 
     /// All entries.
     pub fn entries(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> + '_ {
-        self.map.iter().map(|(key, value)| (key.as_str(), Node { value, path: self.at(key), faults: self.faults }))
+        self.map.iter().map(|(key, value)| {
+            (
+                key.as_str(),
+                Node {
+                    value,
+                    path: self.at(key),
+                    faults: self.faults,
+                },
+            )
+        })
     }
 
     /// Strings under `key`, empty when absent.
@@ -215,6 +264,9 @@ impl<'a> Object<'a> {
 fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at_checked(digits)?;
-    let factor = units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor)?;
+    let factor = units
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .map(|(_, factor)| *factor)?;
     number.parse::<u64>().ok()?.checked_mul(factor)
 }

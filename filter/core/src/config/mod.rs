@@ -23,8 +23,11 @@ use crate::policy::{Action, Mode, Policy};
 /// Resolves an environment variable that the policy names as a secret.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-const ACTIONS: &[(&str, Action)] =
-    &[("allow", Action::Allow), ("require_approval", Action::RequireApproval), ("deny", Action::Deny)];
+const ACTIONS: &[(&str, Action)] = &[
+    ("allow", Action::Allow),
+    ("require_approval", Action::RequireApproval),
+    ("deny", Action::Deny),
+];
 
 const KEYS: &[&str] = &[
     "version",
@@ -63,7 +66,10 @@ pub fn compile(document: &Value, environment: Environment) -> Result<Policy, Vec
 pub fn compile_json(bytes: &[u8], environment: Environment) -> Result<Policy, Vec<ConfigError>> {
     match crate::json::parse_strict(bytes) {
         Ok(document) => compile(&document, environment),
-        Err(fault) => Err(vec![ConfigError { path: String::new(), message: format!("not JSON: {fault}") }]),
+        Err(fault) => Err(vec![ConfigError {
+            path: String::new(),
+            message: format!("not JSON: {fault}"),
+        }]),
     }
 }
 
@@ -76,9 +82,15 @@ fn read(root: &Node, environment: Environment) -> Option<Policy> {
         .and_then(|m| m.choice(&[("enforce", Mode::Enforce), ("observe", Mode::Observe)]))
         .unwrap_or(Mode::Enforce);
     let default = document
-        .require("default", "say what happens when no rule matches: allow, require_approval or deny")
+        .require(
+            "default",
+            "say what happens when no rule matches: allow, require_approval or deny",
+        )
         .and_then(|d| d.choice(ACTIONS));
-    let unknown_writes = document.get("unknown_writes").and_then(|u| u.choice(ACTIONS)).unwrap_or(Action::Deny);
+    let unknown_writes = document
+        .get("unknown_writes")
+        .and_then(|u| u.choice(ACTIONS))
+        .unwrap_or(Action::Deny);
 
     let secrets = services::secrets(&document, environment);
     let identity = identity::read(&document);
@@ -93,8 +105,12 @@ fn read(root: &Node, environment: Environment) -> Option<Policy> {
     let asks = |action: Action| action == Action::RequireApproval;
     let asking = default.is_some_and(asks)
         || asks(unknown_writes)
-        || rules.iter().any(|r| asks(r.action) || (asks(r.unknown_paths) && !r.condition.paths.is_empty()))
-        || connections.iter().any(|c| c.default.is_some_and(asks) || c.unknown_writes.is_some_and(asks));
+        || rules
+            .iter()
+            .any(|r| asks(r.action) || (asks(r.unknown_paths) && !r.condition.paths.is_empty()))
+        || connections
+            .iter()
+            .any(|c| c.default.is_some_and(asks) || c.unknown_writes.is_some_and(asks));
     if asking && approval_service.is_none() {
         document.fault("`approval_service` is missing: this policy asks for approvals");
     }
@@ -109,7 +125,7 @@ fn read(root: &Node, environment: Environment) -> Option<Policy> {
         default: default.unwrap_or(Action::Deny),
         unknown_writes,
         rules,
-        masking,
+        masking: masking?,
         approval_service,
         audit: audit?,
         limits,

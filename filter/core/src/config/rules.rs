@@ -9,7 +9,9 @@ pub fn read(document: &Object, connections: &[Connection]) -> Vec<Rule> {
     let nodes = document.get("rules").map(|n| n.list()).unwrap_or_default();
     let mut rules: Vec<Rule> = Vec::new();
     for node in &nodes {
-        let Some(rule) = rule(node, connections) else { continue };
+        let Some(rule) = rule(node, connections) else {
+            continue;
+        };
         if rules.iter().any(|r| r.name == rule.name) {
             node.fault(format!("a second rule named `{}`", rule.name));
         }
@@ -35,16 +37,24 @@ fn rule(node: &Node, connections: &[Connection]) -> Option<Rule> {
         "approval",
     ];
     let object = node.object(KEYS)?;
-    let name = object.require("name", "denials and records name the rule").and_then(|n| n.string());
-    let action = object.require("action", "allow, require_approval or deny").and_then(|n| n.choice(ACTIONS));
+    let name = object
+        .require("name", "denials and records name the rule")
+        .and_then(|n| n.string());
+    let action = object
+        .require("action", "allow, require_approval or deny")
+        .and_then(|n| n.choice(ACTIONS));
     let condition = condition(&object, connections);
-    let except = object.get("except").and_then(|n| except(&n)).unwrap_or_default();
+    let except = object
+        .get("except")
+        .and_then(|n| except(&n))
+        .unwrap_or_default();
     let unknown_paths = object.get("unknown_paths").and_then(|n| n.choice(ACTIONS));
     if unknown_paths.is_some() && condition.paths.is_empty() {
         object.fault("`unknown_paths` belongs to a rule with `paths`");
     }
     let approval = object.get("approval").and_then(|n| approval(&n));
-    let asks = [action, unknown_paths].contains(&Some(Action::RequireApproval)) || !condition.paths.is_empty();
+    let asks = [action, unknown_paths].contains(&Some(Action::RequireApproval))
+        || !condition.paths.is_empty();
     if approval.is_some() && !asks {
         object.fault("`approval` belongs to a rule with the action require_approval");
     }
@@ -84,12 +94,17 @@ fn condition(object: &Object, connections: &[Connection]) -> Condition {
 
 fn except(node: &Node) -> Option<Except> {
     let object = node.object(&["groups", "subjects"])?;
-    Some(Except { groups: object.strings("groups"), subjects: globs(&object, "subjects", false) })
+    Some(Except {
+        groups: object.strings("groups"),
+        subjects: globs(&object, "subjects", false),
+    })
 }
 
 /// Patterns under `key`. An empty list is a fault: it would read as "any".
 fn globs(object: &Object, key: &str, lower: bool) -> Vec<Glob> {
-    let Some(node) = object.get(key) else { return Vec::new() };
+    let Some(node) = object.get(key) else {
+        return Vec::new();
+    };
     let items = node.list();
     if items.is_empty() && node.value().is_array() {
         node.fault("an empty list would match everything; leave the key out to say so");
@@ -97,7 +112,11 @@ fn globs(object: &Object, key: &str, lower: bool) -> Vec<Glob> {
     let mut globs = Vec::new();
     for item in items {
         let Some(text) = item.string() else { continue };
-        match Glob::new(&if lower { text.to_ascii_lowercase() } else { text }) {
+        match Glob::new(&if lower {
+            text.to_ascii_lowercase()
+        } else {
+            text
+        }) {
             Ok(glob) => globs.push(glob),
             Err(message) => item.fault(message),
         }
@@ -106,7 +125,9 @@ fn globs(object: &Object, key: &str, lower: bool) -> Vec<Glob> {
 }
 
 fn connection_names(object: &Object, connections: &[Connection]) -> Vec<String> {
-    let Some(node) = object.get("connections") else { return Vec::new() };
+    let Some(node) = object.get("connections") else {
+        return Vec::new();
+    };
     let mut names = Vec::new();
     for item in node.list() {
         let Some(name) = item.string() else { continue };
@@ -123,8 +144,14 @@ fn approval(node: &Node) -> Option<Approval> {
     let reviewers = object
         .require("reviewers", "who may answer: groups, subjects")
         .and_then(|n| n.object(&["groups", "subjects"]))
-        .map(|r| Reviewers { groups: r.strings("groups"), subjects: r.strings("subjects") });
-    if reviewers.as_ref().is_some_and(|r| r.groups.is_empty() && r.subjects.is_empty()) {
+        .map(|r| Reviewers {
+            groups: r.strings("groups"),
+            subjects: r.strings("subjects"),
+        });
+    if reviewers
+        .as_ref()
+        .is_some_and(|r| r.groups.is_empty() && r.subjects.is_empty())
+    {
         object.fault("`reviewers` names nobody: the request could never be approved");
     }
     let default = Approval::default();
@@ -138,7 +165,10 @@ fn approval(node: &Node) -> Option<Approval> {
     let ticket_ms = object.get("ticket").and_then(|n| n.duration_ms());
     Some(Approval {
         reviewers: reviewers?,
-        min: object.get("min").and_then(|n| n.integer(1..=10)).unwrap_or(default.min),
+        min: object
+            .get("min")
+            .and_then(|n| n.integer(1..=10))
+            .unwrap_or(default.min),
         hold_ms: hold_ms.unwrap_or(default.hold_ms),
         ticket_s: ticket_ms.map_or(default.ticket_s, |ms| ms / 1_000),
     })

@@ -11,8 +11,14 @@ impl Glob {
         if pattern.is_empty() {
             return Err("a pattern is empty".to_owned());
         }
-        if let Some(c) = pattern.chars().find(|c| "!{}[]\\".contains(*c) || c.is_control()) {
-            return Err(format!("`{}` cannot be used in the pattern `{pattern}`; use *, ** and ?", c.escape_default()));
+        if let Some(c) = pattern
+            .chars()
+            .find(|c| "!{}[]\\".contains(*c) || c.is_control())
+        {
+            return Err(format!(
+                "`{}` cannot be used in the pattern `{pattern}`; use *, ** and ?",
+                c.escape_default()
+            ));
         }
         Ok(Glob(pattern.to_owned()))
     }
@@ -41,9 +47,15 @@ mod tests {
         assert!(matches("refs/heads/release/*", "refs/heads/release/1.2"));
         assert!(matches(".github/workflows/**", ".github/workflows/a/b.yml"));
         assert!(matches(".github/workflows/**", ".github/workflows/ci.yml"));
-        assert!(!matches(".github/workflows/**", "x/.github/workflows/ci.yml"));
+        assert!(!matches(
+            ".github/workflows/**",
+            "x/.github/workflows/ci.yml"
+        ));
         assert!(matches("**", "a/b/c"));
-        assert!(matches("*.githubcopilot.com", "api.business.githubcopilot.com"));
+        assert!(matches(
+            "*.githubcopilot.com",
+            "api.business.githubcopilot.com"
+        ));
         assert!(!matches("*.githubcopilot.com", "githubcopilot.com"));
         assert!(!matches("*.githubcopilot.com", "evil.com"));
         assert!(matches("repo.*", "repo.delete"));

@@ -14,9 +14,9 @@ pub use glob::Glob;
 pub use rules::{Approval, Condition, Except, Matched, Reviewers, Rule, Verdict};
 
 use crate::identity::{KeySet, ProviderConfig, TokenLocation};
-use crate::mask::MaskSet;
-use crate::protocol::ProtocolKind;
+use crate::mask::{MaskSet, Scrub};
 use crate::path::RequestPath;
+use crate::protocol::ProtocolKind;
 use crate::reason::Reason;
 
 /// What happens to a request.
@@ -151,7 +151,8 @@ impl Connection {
 fn under(path: &str, prefix: &str) -> bool {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let prefix = prefix.trim_end_matches('/');
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// What the upstream sees instead of the agent's token.
@@ -163,8 +164,8 @@ pub enum Credential {
         header: String,
         /// Whole header value.
         value: Secret,
-        /// The secret alone, to find its echo in answers.
-        raw: Secret,
+        /// Finds its echo in answers, in every usual spelling.
+        echo: Rc<Scrub>,
     },
     /// The agent's own headers, less the identity token.
     Passthrough,
@@ -193,7 +194,7 @@ impl fmt::Debug for Secret {
 }
 
 /// What is masked, in which direction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Masking {
     /// Prompts and writes.
     pub request: Option<Rc<MaskSet>>,
@@ -201,6 +202,8 @@ pub struct Masking {
     pub deny_request: bool,
     /// Answers.
     pub response: Option<Rc<MaskSet>>,
+    /// No rules: for answers in which only the injected credential is looked for.
+    pub none: Rc<MaskSet>,
 }
 
 /// Who is asked for approvals, over the HTTP ext_authz contract.
@@ -266,11 +269,23 @@ impl Policy {
     /// the document.
     pub fn connection_index(&self, host: &str, path: &str) -> Option<usize> {
         let depth = |c: &Connection| {
-            c.path_prefixes.iter().filter(|p| under(path, p)).map(|p| p.len()).max().unwrap_or(0)
+            c.path_prefixes
+                .iter()
+                .filter(|p| under(path, p))
+                .map(|p| p.len())
+                .max()
+                .unwrap_or(0)
         };
         // `max_by_key` gives the last of equals; reversed, that is the first of the document.
-        let serving = self.connections.iter().enumerate().rev().filter(|(_, c)| c.serves(host, path));
-        serving.max_by_key(|(_, c)| depth(c)).map(|(index, _)| index)
+        let serving = self
+            .connections
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, c)| c.serves(host, path));
+        serving
+            .max_by_key(|(_, c)| depth(c))
+            .map(|(index, _)| index)
     }
 
     /// The answer to what could not be decided.

@@ -76,7 +76,12 @@ pub struct Reviewers {
 impl Default for Approval {
     /// 14 s: under the 15 s after which PyGithub sends the same write again.
     fn default() -> Self {
-        Approval { reviewers: Reviewers::default(), min: 1, hold_ms: 14_000, ticket_s: 900 }
+        Approval {
+            reviewers: Reviewers::default(),
+            min: 1,
+            hold_ms: 14_000,
+            ticket_s: 900,
+        }
     }
 }
 
@@ -107,16 +112,29 @@ pub struct Verdict<'p> {
 impl Policy {
     /// Judges all operations of one request. `deny` beats `require_approval` beats `allow`; between
     /// equals the first rule of the document is named.
-    pub fn judge<'p>(&'p self, who: &Identity, connection: &Connection, operations: &[Operation]) -> Verdict<'p> {
+    pub fn judge<'p>(
+        &'p self,
+        who: &Identity,
+        connection: &Connection,
+        operations: &[Operation],
+    ) -> Verdict<'p> {
         let default = connection.default.unwrap_or(self.default);
         let mut strictest: Option<Verdict<'p>> = None;
         for operation in operations {
             let verdict = self.judge_one(who, connection, operation, default);
-            if strictest.as_ref().is_none_or(|known| verdict.action > known.action) {
+            if strictest
+                .as_ref()
+                .is_none_or(|known| verdict.action > known.action)
+            {
                 strictest = Some(verdict);
             }
         }
-        strictest.unwrap_or(Verdict { action: default, rule: None, unknown_write: false, paths_unknown: false })
+        strictest.unwrap_or(Verdict {
+            action: default,
+            rule: None,
+            unknown_write: false,
+            paths_unknown: false,
+        })
     }
 
     fn judge_one<'p>(
@@ -136,29 +154,53 @@ impl Policy {
                 Matched::PathsUnknown => (rule.unknown_paths, true),
             };
             if strictest.as_ref().is_none_or(|known| action > known.action) {
-                strictest = Some(Verdict { action, rule: Some(rule), unknown_write: false, paths_unknown });
+                strictest = Some(Verdict {
+                    action,
+                    rule: Some(rule),
+                    unknown_write: false,
+                    paths_unknown,
+                });
             }
         }
         strictest.unwrap_or_else(|| {
             let unknown_write = operation.is_unknown_write();
             let unknown = connection.unknown_writes.unwrap_or(self.unknown_writes);
-            let action = if unknown_write { unknown.max(default) } else { default };
-            Verdict { action, rule: None, unknown_write, paths_unknown: false }
+            let action = if unknown_write {
+                unknown.max(default)
+            } else {
+                default
+            };
+            Verdict {
+                action,
+                rule: None,
+                unknown_write,
+                paths_unknown: false,
+            }
         })
     }
 }
 
 impl Rule {
     /// Compares the rule with one operation of a caller.
-    pub fn matches(&self, who: &Identity, connection: &Connection, operation: &Operation) -> Matched {
+    pub fn matches(
+        &self,
+        who: &Identity,
+        connection: &Connection,
+        operation: &Operation,
+    ) -> Matched {
         let condition = &self.condition;
         let named = |globs: &[Glob]| {
-            globs.iter().any(|g| g.matches(&operation.name) || operation.aliases.iter().any(|a| g.matches(a)))
+            globs.iter().any(|g| {
+                g.matches(&operation.name) || operation.aliases.iter().any(|a| g.matches(a))
+            })
         };
         let applies = (condition.operations.is_empty() || named(&condition.operations))
-            && (condition.connections.is_empty() || condition.connections.contains(&connection.name))
-            && (condition.groups.is_empty() || condition.groups.iter().any(|g| who.groups.contains(g)))
-            && (condition.subjects.is_empty() || condition.subjects.iter().any(|g| g.matches(&who.subject)))
+            && (condition.connections.is_empty()
+                || condition.connections.contains(&connection.name))
+            && (condition.groups.is_empty()
+                || condition.groups.iter().any(|g| who.groups.contains(g)))
+            && (condition.subjects.is_empty()
+                || condition.subjects.iter().any(|g| g.matches(&who.subject)))
             && self.target_matches(&condition.repos, &operation.repo)
             && self.target_matches(&condition.refs, &operation.reference)
             && !self.except.covers(who);
@@ -195,7 +237,8 @@ impl Rule {
 
 impl Except {
     fn covers(&self, who: &Identity) -> bool {
-        self.groups.iter().any(|g| who.groups.contains(g)) || self.subjects.iter().any(|g| g.matches(&who.subject))
+        self.groups.iter().any(|g| who.groups.contains(g))
+            || self.subjects.iter().any(|g| g.matches(&who.subject))
     }
 }
 

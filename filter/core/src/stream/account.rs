@@ -25,7 +25,11 @@ impl Stream {
     /// The session that the client names.
     pub(super) fn session(&self) -> Option<&str> {
         let claimed = self.identity().and_then(|i| i.session.as_deref());
-        claimed.or_else(|| SESSION_HEADERS.iter().find_map(|name| self.head.headers.text(name)))
+        claimed.or_else(|| {
+            SESSION_HEADERS
+                .iter()
+                .find_map(|name| self.head.headers.text(name))
+        })
     }
 
     /// Ends the exchange: outcome record and access-log line.
@@ -40,7 +44,10 @@ impl Stream {
         record.number("http.response.body.size", self.response.size);
         record.body("response", &self.response.captured);
         record.chunks(&self.response.chunks);
-        record.number("countersign.duration_us", now.0.saturating_sub(self.started.0) / 1_000);
+        record.number(
+            "countersign.duration_us",
+            now.0.saturating_sub(self.started.0) / 1_000,
+        );
         record.text("countersign.end", how);
         record.text("countersign.response.details", &ended.details);
         if ended.flags != 0 {
@@ -69,20 +76,38 @@ impl Stream {
             record.text("user.email", identity.email.as_deref().unwrap_or_default());
             record.text("countersign.identity.provider", &identity.provider);
             record.texts("countersign.identity.groups", &identity.groups);
-            record.text("countersign.identity.token_id", identity.token_id.as_deref().unwrap_or_default());
+            record.text(
+                "countersign.identity.token_id",
+                identity.token_id.as_deref().unwrap_or_default(),
+            );
         }
         record.text("client.address", &self.client);
-        record.text("user_agent.original", self.head.headers.text("user-agent").unwrap_or_default());
-        record.text("countersign.connection", self.connection().map_or("", |c| c.name.as_str()));
+        record.text(
+            "user_agent.original",
+            self.head.headers.text("user-agent").unwrap_or_default(),
+        );
+        record.text(
+            "countersign.connection",
+            self.connection().map_or("", |c| c.name.as_str()),
+        );
         record.text("http.request.method", &self.head.method);
         record.text("url.full", &self.url());
         record.text("server.address", &self.head.host());
         record.operations(&self.operations);
-        record.text("gen_ai.request.model", self.model.as_deref().unwrap_or_default());
+        record.text(
+            "gen_ai.request.model",
+            self.model.as_deref().unwrap_or_default(),
+        );
         record.text("countersign.decision", outcome.decision.code());
-        record.text("countersign.reason", outcome.reason.map_or("", |r| r.code()));
+        record.text(
+            "countersign.reason",
+            outcome.reason.map_or("", |r| r.code()),
+        );
         record.text("countersign.reason.detail", &outcome.detail);
-        record.text("countersign.rule", outcome.rule.as_deref().unwrap_or_default());
+        record.text(
+            "countersign.rule",
+            outcome.rule.as_deref().unwrap_or_default(),
+        );
         if let Some(hold) = &self.hold {
             record.text("countersign.approval.id", &hold.given.id);
             record.text("countersign.approval.by", &hold.given.by);
@@ -100,12 +125,17 @@ impl Stream {
 
     /// URL as sent, with secrets in its query masked.
     fn url(&self) -> String {
-        let url = format!("{}://{}{}", self.head.scheme, self.head.authority, self.head.path);
-        let Some(set) = &self.policy.masking.request else { return url };
+        let url = format!(
+            "{}://{}{}",
+            self.head.scheme, self.head.authority, self.head.path
+        );
+        let Some(set) = &self.policy.masking.request else {
+            return url;
+        };
         let masked = crate::mask::mask_whole(set, None, crate::mask::Format::Text, url.as_bytes());
         match masked.findings.is_empty() {
             true => url,
-            false => String::from_utf8_lossy(&masked.output).into_owned(),
+            false => String::from_utf8_lossy(&masked.body).into_owned(),
         }
     }
 
@@ -119,7 +149,12 @@ impl Stream {
     }
 
     fn summary(&self, how: &str) -> String {
-        let operations: Vec<&str> = self.operations.iter().take(3).map(|o| o.name.as_str()).collect();
+        let operations: Vec<&str> = self
+            .operations
+            .iter()
+            .take(3)
+            .map(|o| o.name.as_str())
+            .collect();
         json!({
             "exchange": self.exchange,
             "decision": self.outcome.decision.code(),

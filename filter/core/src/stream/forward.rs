@@ -9,8 +9,14 @@ use crate::record::{Decision, Kind, Record};
 use crate::worker::Worker;
 
 /// Headers by which a caller could show credentials of its own beside the injected one.
-const CALLER_CREDENTIALS: &[&str] =
-    &["authorization", "proxy-authorization", "cookie", "api-key", "x-api-key", "private-token"];
+const CALLER_CREDENTIALS: &[&str] = &[
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "api-key",
+    "x-api-key",
+    "private-token",
+];
 
 /// What a caller without a token is asked to sign in to.
 const REALM: &str = "countersign";
@@ -29,7 +35,13 @@ impl Stream {
     }
 
     /// Hands the record to the worker and waits until it is durable.
-    pub(super) fn await_record(&mut self, worker: &mut Worker, record: &Record, next: AfterRecord, now: Now) {
+    pub(super) fn await_record(
+        &mut self,
+        worker: &mut Worker,
+        record: &Record,
+        next: AfterRecord,
+        now: Now,
+    ) {
         if worker.submit(record, Some(self.id)).is_err() {
             return self.refuse_hard(Reason::AuditUnavailable, "the audit queue is full", now);
         }
@@ -55,7 +67,10 @@ impl Stream {
         self.deadline = None;
         self.edit_request();
         if let Some(body) = self.replacement.take() {
-            self.effects.push(Effect::SetRequestHeader("content-length".to_owned(), body.len().to_string().into_bytes()));
+            self.effects.push(Effect::SetRequestHeader(
+                "content-length".to_owned(),
+                body.len().to_string().into_bytes(),
+            ));
             self.effects.push(Effect::ReplaceRequestBody(body));
         }
         self.body = Vec::new();
@@ -71,7 +86,10 @@ impl Stream {
             | Decision::UndecidedAllowed => Counter::Allowed,
         };
         self.effects.push(Effect::Count(counter, 1));
-        self.effects.push(Effect::Observe(Histogram::VerdictMs, now.millis_since(self.started)));
+        self.effects.push(Effect::Observe(
+            Histogram::VerdictMs,
+            now.millis_since(self.started),
+        ));
         self.phase = Phase::Released;
     }
 
@@ -81,13 +99,20 @@ impl Stream {
         if let Some(caller) = &self.caller {
             remove.extend(caller.headers.iter().cloned());
             // Without a verified caller (observe mode) nothing is injected.
-            if let Some(Credential::Inject { header, value, .. }) = self.connection().map(|c| &c.credential) {
+            if let Some(Credential::Inject { header, value, .. }) =
+                self.connection().map(|c| &c.credential)
+            {
                 remove.extend(CALLER_CREDENTIALS.iter().map(|n| (*n).to_owned()));
                 set.push((header.clone(), value.expose().as_bytes().to_vec()));
             }
         }
         remove.extend(
-            self.head.headers.iter().map(|(n, _)| n).filter(|n| n.starts_with("x-countersign-")).map(str::to_owned),
+            self.head
+                .headers
+                .iter()
+                .map(|(n, _)| n)
+                .filter(|n| n.starts_with("x-countersign-"))
+                .map(str::to_owned),
         );
         if self.reads_response() {
             // Asking for plain bytes is cheaper than decoding, and part of a body can not be masked.
@@ -98,12 +123,20 @@ impl Stream {
         remove.retain(|name| self.head.headers.contains(name) && !overwritten(name));
         remove.sort();
         remove.dedup();
-        self.effects.extend(remove.into_iter().map(Effect::RemoveRequestHeader));
-        self.effects.extend(set.into_iter().map(|(n, v)| Effect::SetRequestHeader(n, v)));
+        self.effects
+            .extend(remove.into_iter().map(Effect::RemoveRequestHeader));
+        self.effects
+            .extend(set.into_iter().map(|(n, v)| Effect::SetRequestHeader(n, v)));
     }
 
     /// What could not be decided: the policy's own answer for it, "no" unless it says otherwise.
-    pub(super) fn undecided(&mut self, worker: &mut Worker, reason: Reason, detail: &str, now: Now) {
+    pub(super) fn undecided(
+        &mut self,
+        worker: &mut Worker,
+        reason: Reason,
+        detail: &str,
+        now: Now,
+    ) {
         // An open answer needs a caller: what is not identified is never let through by it.
         if self.policy.undecided_action(reason) == Action::Allow && self.caller.is_some() {
             self.outcome.reason = Some(reason);
@@ -155,7 +188,13 @@ impl Stream {
         self.answer(reason, reply, now);
     }
 
-    fn denial(&self, reason: Reason, detail: &str, text: &str, ticket: Option<TicketInfo>) -> Reply {
+    pub(super) fn denial(
+        &self,
+        reason: Reason,
+        detail: &str,
+        text: &str,
+        ticket: Option<TicketInfo>,
+    ) -> Reply {
         render(
             &self.style,
             &Denial {
@@ -173,10 +212,15 @@ impl Stream {
     fn answer(&mut self, reason: Reason, reply: Reply, now: Now) {
         self.deadline = None;
         self.body = Vec::new();
-        self.effects.push(Effect::Count(Counter::Refused(reason), 1));
-        self.effects.push(Effect::Observe(Histogram::VerdictMs, now.millis_since(self.started)));
+        self.effects
+            .push(Effect::Count(Counter::Refused(reason), 1));
+        self.effects.push(Effect::Observe(
+            Histogram::VerdictMs,
+            now.millis_since(self.started),
+        ));
         // git sends its whole pack before it reads an answer of status 200.
-        let pushing = matches!(self.style, DenialStyle::GitReceivePack { .. }) && reply.status == 200;
+        let pushing =
+            matches!(self.style, DenialStyle::GitReceivePack { .. }) && reply.status == 200;
         if pushing && !self.body_ended {
             self.effects.push(Effect::ReplaceRequestBody(Vec::new()));
             self.phase = Phase::Drain(reply);

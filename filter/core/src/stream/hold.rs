@@ -36,12 +36,21 @@ impl Stream {
             self.outcome.reason = Some(Reason::ApprovalPending);
             return self.forward(worker, Decision::Observed, now);
         }
-        let Some(connection) = self.connection().map(|c| c.name.clone()) else { return };
-        let Some(identity) = self.identity() else { return };
+        let Some(connection) = self.connection().map(|c| c.name.clone()) else {
+            return;
+        };
+        let Some(identity) = self.identity() else {
+            return;
+        };
         let body = self.replacement.as_deref().unwrap_or(&self.body);
         let body_sha256 = crate::hex(&Sha256::digest(body));
-        let fingerprint =
-            approval::fingerprint(identity, &connection, &self.head, &body_sha256, &self.policy.digest);
+        let fingerprint = approval::fingerprint(
+            identity,
+            &connection,
+            &self.head,
+            &body_sha256,
+            &self.policy.digest,
+        );
         self.hold = Some(Hold {
             until: now.after_ms(approval.hold_ms),
             approval,
@@ -69,9 +78,16 @@ impl Stream {
     /// Asks the approval service, with what is left of the hold.
     pub(super) fn ask(&mut self, worker: &mut Worker, now: Now) {
         let (Some(hold), Some(service)) = (&self.hold, &self.policy.approval_service) else {
-            return self.refuse(worker, Reason::ApprovalUnavailable, "no approval service", now);
+            return self.refuse(
+                worker,
+                Reason::ApprovalUnavailable,
+                "no approval service",
+                now,
+            );
         };
-        let (Some(caller), Some(connection)) = (&self.caller, self.connection()) else { return };
+        let (Some(caller), Some(connection)) = (&self.caller, self.connection()) else {
+            return;
+        };
         let question = Question {
             exchange: &self.exchange,
             fingerprint: &hold.fingerprint,
@@ -95,7 +111,12 @@ impl Stream {
     }
 
     /// Takes the service's answer.
-    pub(super) fn on_approval_answer(&mut self, worker: &mut Worker, answer: &CallAnswer, now: Now) {
+    pub(super) fn on_approval_answer(
+        &mut self,
+        worker: &mut Worker,
+        answer: &CallAnswer,
+        now: Now,
+    ) {
         match approval::read_answer(answer) {
             Answer::Approved(given) => {
                 if let Some(hold) = self.hold.as_mut() {
@@ -115,14 +136,24 @@ impl Stream {
                 self.refuse_with(worker, Reason::ApprovalRefused, "", &text, None, now);
             }
             Answer::Pending { id, url, expires } => {
-                self.note_approval(approval::Given { id: id.clone(), ..Default::default() });
+                self.note_approval(approval::Given {
+                    id: id.clone(),
+                    ..Default::default()
+                });
                 let ticket_s = self.hold.as_ref().map_or(0, |h| h.approval.ticket_s);
                 let expires = expires.unwrap_or(now.seconds() + ticket_s);
-                let ticket = TicketInfo { id: &id, url: &url, expires };
+                let ticket = TicketInfo {
+                    id: &id,
+                    url: &url,
+                    expires,
+                };
                 self.refuse_with(worker, Reason::ApprovalPending, "", "", Some(ticket), now);
             }
             Answer::Superseded(id) => {
-                self.note_approval(approval::Given { id, ..Default::default() });
+                self.note_approval(approval::Given {
+                    id,
+                    ..Default::default()
+                });
                 self.refuse(worker, Reason::ApprovalSuperseded, "", now);
             }
             Answer::Unavailable { why, again } => self.ask_again(worker, &why, again, now),
@@ -133,10 +164,18 @@ impl Stream {
     fn ask_again(&mut self, worker: &mut Worker, why: &str, again: bool, now: Now) {
         self.effects.push(Effect::Log(
             Level::Warn,
-            format!("{}: the approval service could not be asked: {why}", self.exchange),
+            format!(
+                "{}: the approval service could not be asked: {why}",
+                self.exchange
+            ),
         ));
-        let Some(hold) = self.hold.as_mut() else { return };
-        let pause = AGAIN_MS.0.saturating_mul(1 << hold.attempts.min(10)).min(AGAIN_MS.1);
+        let Some(hold) = self.hold.as_mut() else {
+            return;
+        };
+        let pause = AGAIN_MS
+            .0
+            .saturating_mul(1 << hold.attempts.min(10))
+            .min(AGAIN_MS.1);
         hold.attempts = hold.attempts.saturating_add(1);
         let at = now.after_ms(pause);
         if !again || at > hold.until {

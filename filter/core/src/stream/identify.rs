@@ -18,7 +18,9 @@ impl Stream {
                 let reason = match fault {
                     ExtractFault::Missing => Reason::TokenMissing,
                     ExtractFault::Malformed(_) => Reason::TokenInvalid,
-                    ExtractFault::SeveralValues | ExtractFault::SeveralTokens => Reason::TokenAmbiguous,
+                    ExtractFault::SeveralValues | ExtractFault::SeveralTokens => {
+                        Reason::TokenAmbiguous
+                    }
                 };
                 return self.refuse(worker, reason, fault.code(), now);
             }
@@ -34,8 +36,14 @@ impl Stream {
         };
         let revoked = &self.policy.revoked;
         let cut_off = revoked.subjects.contains(&identity.subject)
-            || identity.token_id.as_ref().is_some_and(|id| revoked.token_ids.contains(id));
-        self.caller = Some(Caller { identity, headers: extracted.headers });
+            || identity
+                .token_id
+                .as_ref()
+                .is_some_and(|id| revoked.token_ids.contains(id));
+        self.caller = Some(Caller {
+            identity,
+            headers: extracted.headers,
+        });
         if cut_off {
             return self.refuse(worker, Reason::IdentityRevoked, "", now);
         }
@@ -48,8 +56,14 @@ impl Stream {
             Ok(issuer) => issuer,
             Err(fault) => return Verified::No(Reason::TokenInvalid, fault.code()),
         };
-        let provider = self.policy.providers.iter().position(|p| p.config.issuer == issuer);
-        let Some((index, provider)) = provider.and_then(|i| Some((i, self.policy.providers.get(i)?))) else {
+        let provider = self
+            .policy
+            .providers
+            .iter()
+            .position(|p| p.config.issuer == issuer);
+        let Some((index, provider)) =
+            provider.and_then(|i| Some((i, self.policy.providers.get(i)?)))
+        else {
             return Verified::No(Reason::TokenInvalid, TokenFault::Issuer.code());
         };
         let KeyState::Ready(keys) = worker.keys(index) else {

@@ -26,13 +26,18 @@ impl Stream {
         if self.body_ended || self.need == Need::Commands {
             return;
         }
-        let content_type = self.head.headers.text("content-type").unwrap_or("text/plain");
+        let content_type = self
+            .head
+            .headers
+            .text("content-type")
+            .unwrap_or("text/plain");
         let text = Format::of_content_type(content_type) != Format::Binary;
         self.mask_request = text && self.policy.masking.request.is_some();
         if self.mask_request || (text && self.policy.audit.capture_request > 0) {
             self.need = Need::Whole;
         } else if self.need == Need::None {
-            self.not_captured.push(format!("request_body: {}", self.head.content_type()));
+            self.not_captured
+                .push(format!("request_body: {}", self.head.content_type()));
         }
     }
 
@@ -74,10 +79,20 @@ impl Stream {
         }
         match self.phase {
             Phase::Ask | Phase::AskAgain => {
-                self.refuse(worker, Reason::ApprovalPending, "too large to be held; send it again once it is approved", now);
+                self.refuse(
+                    worker,
+                    Reason::ApprovalPending,
+                    "too large to be held; send it again once it is approved",
+                    now,
+                );
             }
             Phase::Identify | Phase::Collect | Phase::Record(_) => {
-                self.refuse(worker, Reason::BodyTooLarge, "the body outgrew the gateway's buffer while it waited", now);
+                self.refuse(
+                    worker,
+                    Reason::BodyTooLarge,
+                    "the body outgrew the gateway's buffer while it waited",
+                    now,
+                );
             }
             Phase::New | Phase::Drain(_) | Phase::Released | Phase::Replied => {}
         }
@@ -94,8 +109,12 @@ impl Stream {
             return;
         }
         let policy = Rc::clone(&self.policy);
-        let Some(connection) = self.connection.and_then(|i| policy.connections.get(i)) else { return };
-        let Some(path) = self.path.clone() else { return };
+        let Some(connection) = self.connection.and_then(|i| policy.connections.get(i)) else {
+            return;
+        };
+        let Some(path) = self.path.clone() else {
+            return;
+        };
         if self.need == Need::Whole && !self.body.is_empty() && self.encoded() {
             return self.undecided(worker, Reason::BodyEncoding, "content-encoding", now);
         }
@@ -105,14 +124,19 @@ impl Stream {
         if let Some(secrets) = self.mask_body() {
             return self.refuse(worker, Reason::SecretInRequest, &secrets, now);
         }
-        let Some(identity) = self.identity() else { return };
+        let Some(identity) = self.identity() else {
+            return;
+        };
         let verdict = policy.judge(identity, connection, &self.operations);
         self.outcome.rule = verdict.rule.map(|r| r.name.clone());
         match verdict.action {
             Action::Allow => self.forward(worker, Decision::Allowed, now),
             Action::RequireApproval => {
                 let approval = verdict.rule.map(|r| r.approval.clone()).unwrap_or_default();
-                let text = verdict.rule.and_then(|r| r.reason.clone()).unwrap_or_default();
+                let text = verdict
+                    .rule
+                    .and_then(|r| r.reason.clone())
+                    .unwrap_or_default();
                 if verdict.paths_unknown {
                     self.outcome.detail = "paths_unknown".to_owned();
                 }
@@ -124,14 +148,24 @@ impl Stream {
                     (None, true) => Reason::UnknownWrite,
                     (None, false) => Reason::DefaultDenied,
                 };
-                let detail = if verdict.paths_unknown { "paths_unknown" } else { "" };
+                let detail = if verdict.paths_unknown {
+                    "paths_unknown"
+                } else {
+                    ""
+                };
                 self.refuse(worker, reason, detail, now);
             }
         }
     }
 
     /// `false` if the request could not be read; the exchange has then been dealt with.
-    fn read_operations(&mut self, worker: &mut Worker, connection: &Connection, path: &RequestPath, now: Now) -> bool {
+    fn read_operations(
+        &mut self,
+        worker: &mut Worker,
+        connection: &Connection,
+        path: &RequestPath,
+        now: Now,
+    ) -> bool {
         match protocol::operations(connection.protocol, &self.head, path, Some(&self.body)) {
             Ok(judged) => {
                 self.operations = judged.operations;
@@ -158,18 +192,28 @@ impl Stream {
         let masking = &self.policy.masking;
         if let (true, Some(set)) = (self.mask_request, masking.request.clone()) {
             let deny = masking.deny_request;
-            let content_type = self.head.headers.text("content-type").unwrap_or("text/plain");
-            let masked = mask_whole(&set, None, Format::of_content_type(content_type), &self.body);
+            let content_type = self
+                .head
+                .headers
+                .text("content-type")
+                .unwrap_or("text/plain");
+            let masked = mask_whole(
+                &set,
+                None,
+                Format::of_content_type(content_type),
+                &self.body,
+            );
             let found: u64 = masked.findings.iter().map(|f| u64::from(f.count)).sum();
             if found > 0 {
-                self.effects.push(Effect::Count(Counter::MaskedRequest, found));
+                self.effects
+                    .push(Effect::Count(Counter::MaskedRequest, found));
                 let count = |f: &crate::mask::Finding| MaskCount {
                     rule: f.rule.to_string(),
                     count: u64::from(f.count),
                     direction: "request",
                 };
                 self.masks.extend(masked.findings.iter().map(count));
-                self.replacement = Some(masked.output);
+                self.replacement = Some(masked.body);
             }
             if found > 0 && deny {
                 let rules: Vec<&str> = self.masks.iter().map(|m| m.rule.as_str()).collect();
@@ -177,11 +221,15 @@ impl Stream {
             }
         }
         let limit = self.policy.audit.capture_request;
-        self.captured.add(self.replacement.as_deref().unwrap_or(&self.body), limit);
+        self.captured
+            .add(self.replacement.as_deref().unwrap_or(&self.body), limit);
         refused
     }
 
     fn encoded(&self) -> bool {
-        self.head.headers.get("content-encoding").is_some_and(|v| !v.eq_ignore_ascii_case(b"identity"))
+        self.head
+            .headers
+            .get("content-encoding")
+            .is_some_and(|v| !v.eq_ignore_ascii_case(b"identity"))
     }
 }

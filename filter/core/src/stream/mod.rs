@@ -217,7 +217,14 @@ impl Stream {
 
     /// A piece of the request body: `size` new bytes, in `bytes` if the stream
     /// [wants them](Stream::wants_request_bytes).
-    pub fn on_request_body(&mut self, worker: &mut Worker, bytes: &[u8], size: usize, end: bool, now: Now) -> Step {
+    pub fn on_request_body(
+        &mut self,
+        worker: &mut Worker,
+        bytes: &[u8],
+        size: usize,
+        end: bool,
+        now: Now,
+    ) -> Step {
         self.body_size = self.body_size.saturating_add(size);
         self.body_ended |= end;
         match self.phase {
@@ -263,7 +270,12 @@ impl Stream {
                 self.on_recorded(worker, next, now);
             }
             (Wake::RecordRefused, Phase::Record(_)) => {
-                self.refuse(worker, Reason::AuditUnavailable, "the audit sink refused the record", now);
+                self.refuse(
+                    worker,
+                    Reason::AuditUnavailable,
+                    "the audit sink refused the record",
+                    now,
+                );
             }
             (Wake::Timer, _) => self.on_timer(worker, now),
             (Wake::Keys | Wake::Recorded | Wake::RecordRefused, _) => {}
@@ -274,20 +286,29 @@ impl Stream {
     /// The response head is there.
     pub fn on_response_headers(&mut self, head: ResponseHead, end: bool, now: Now) -> Step {
         self.respond_headers(head, end, now);
-        Step { effects: std::mem::take(&mut self.effects), flow: Flow::Continue }
+        Step {
+            effects: std::mem::take(&mut self.effects),
+            flow: Flow::Continue,
+        }
     }
 
     /// A piece of the response body: `size` bytes, in `bytes` if the stream
     /// [wants them](Stream::wants_response_bytes).
     pub fn on_response_body(&mut self, bytes: &[u8], size: usize, end: bool, now: Now) -> Step {
         self.respond_body(bytes, size, end, now);
-        Step { effects: std::mem::take(&mut self.effects), flow: Flow::Continue }
+        Step {
+            effects: std::mem::take(&mut self.effects),
+            flow: Flow::Continue,
+        }
     }
 
     /// The response ends with trailers.
     pub fn on_response_trailers(&mut self) -> Step {
         self.respond_trailers();
-        Step { effects: std::mem::take(&mut self.effects), flow: Flow::Continue }
+        Step {
+            effects: std::mem::take(&mut self.effects),
+            flow: Flow::Continue,
+        }
     }
 
     /// The exchange is over; Envoy is about to write its access log.
@@ -304,25 +325,33 @@ impl Stream {
     /// The step ends the exchange: with an answer before the response head is out, with a reset after.
     pub fn on_host_fault(&mut self, what: &str, now: Now) -> Step {
         self.effects.clear();
-        self.effects.push(Effect::Log(Level::Error, format!("{}: host call failed: {what}", self.exchange)));
+        self.effects.push(Effect::Log(
+            Level::Error,
+            format!("{}: host call failed: {what}", self.exchange),
+        ));
         if self.response.started {
             self.effects.push(Effect::ResetResponse);
             self.phase = Phase::Replied;
         } else {
             self.refuse_hard(Reason::HostFault, what, now);
         }
-        Step { effects: std::mem::take(&mut self.effects), flow: Flow::Pause }
+        Step {
+            effects: std::mem::take(&mut self.effects),
+            flow: Flow::Pause,
+        }
     }
 
     /// Whether the bytes of the request body are to be handed over; their number always is.
     pub fn wants_request_bytes(&self) -> bool {
         match self.phase {
             Phase::New | Phase::Drain(_) | Phase::Released | Phase::Replied => false,
-            Phase::Identify | Phase::Collect | Phase::Record(_) | Phase::Ask | Phase::AskAgain => match self.need {
-                Need::None => false,
-                Need::Whole => true,
-                Need::Commands => !self.commands_done,
-            },
+            Phase::Identify | Phase::Collect | Phase::Record(_) | Phase::Ask | Phase::AskAgain => {
+                match self.need {
+                    Need::None => false,
+                    Need::Whole => true,
+                    Need::Commands => !self.commands_done,
+                }
+            }
         }
     }
 
@@ -350,7 +379,9 @@ impl Stream {
             return;
         };
         self.connection = Some(index);
-        let Some(connection) = policy.connections.get(index) else { return };
+        let Some(connection) = policy.connections.get(index) else {
+            return;
+        };
         self.style = protocol::head_style(connection.protocol, &self.head, None);
         match RequestPath::read(&self.head.path) {
             Ok(path) => self.path = Some(connection.local_path(path)),
@@ -360,7 +391,12 @@ impl Stream {
             }
         }
         self.style = protocol::head_style(connection.protocol, &self.head, self.path.as_ref());
-        for name in ["content-type", "content-encoding", "content-length", "upgrade"] {
+        for name in [
+            "content-type",
+            "content-encoding",
+            "content-length",
+            "upgrade",
+        ] {
             if self.head.headers.single(name).is_err() {
                 self.undecided(worker, Reason::HeaderAmbiguous, name, now);
                 return;
@@ -386,10 +422,17 @@ impl Stream {
         self.deadline = None;
         match self.phase {
             Phase::Record(_) => {
-                self.refuse(worker, Reason::AuditUnavailable, "the audit sink did not acknowledge the record in time", now);
+                self.refuse(
+                    worker,
+                    Reason::AuditUnavailable,
+                    "the audit sink did not acknowledge the record in time",
+                    now,
+                );
             }
             Phase::AskAgain => self.ask(worker, now),
-            Phase::Identify | Phase::Collect if self.body_size == 0 && !worker.pause_proven && !self.body_ended => {
+            Phase::Identify | Phase::Collect
+                if self.body_size == 0 && !worker.pause_proven && !self.body_ended =>
+            {
                 self.effects.push(Effect::Log(
                     Level::Error,
                     format!(
@@ -424,8 +467,15 @@ impl Stream {
 
     /// The result of a request callback.
     fn step(&mut self) -> Step {
-        let flow = if matches!(self.phase, Phase::Released) { Flow::Continue } else { Flow::Pause };
-        Step { effects: std::mem::take(&mut self.effects), flow }
+        let flow = if matches!(self.phase, Phase::Released) {
+            Flow::Continue
+        } else {
+            Flow::Pause
+        };
+        Step {
+            effects: std::mem::take(&mut self.effects),
+            flow,
+        }
     }
 
     /// The result of an event outside the request's callbacks: a release has to be said.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{Phase, Stream};
 use crate::effect::{Counter, Effect, Level, Now};
 use crate::head::ResponseHead;
-use crate::mask::{Format, MaskSet, Scrub, StreamMasker};
+use crate::mask::{Format, Scrub, StreamMasker, mask_whole};
 use crate::policy::{Action, Credential};
 use crate::reason::Reason;
 use crate::record::{Captured, Chunk, Decision, MaskCount};
@@ -43,7 +43,7 @@ impl Response {
 impl Stream {
     /// Whether the answer will be read, and must therefore come whole and in plain bytes.
     pub(super) fn reads_response(&self) -> bool {
-        self.policy.masking.response.is_some() || self.scrub().is_some()
+        self.policy.masking.response.is_some() || self.echo().is_some()
     }
 
     /// The head of the answer: what will be done with its body.
@@ -54,7 +54,7 @@ impl Stream {
             return;
         }
         self.response.status = Some(head.status);
-        let scrub = self.scrub().map(Rc::new);
+        let scrub = self.echo();
         if let Some(scrub) = &scrub {
             self.scrub_headers(&head, scrub);
         }
@@ -62,22 +62,37 @@ impl Stream {
             return;
         }
         let media_type = head.content_type();
-        let format = Format::of_content_type(head.headers.text("content-type").unwrap_or("text/plain"));
-        let encoded = head.headers.get("content-encoding").is_some_and(|v| !v.eq_ignore_ascii_case(b"identity"));
+        let format =
+            Format::of_content_type(head.headers.text("content-type").unwrap_or("text/plain"));
+        let encoded = head
+            .headers
+            .get("content-encoding")
+            .is_some_and(|v| !v.eq_ignore_ascii_case(b"identity"));
         if format == Format::Binary {
-            self.not_captured.push(format!("response_body: {media_type}"));
+            self.not_captured
+                .push(format!("response_body: {media_type}"));
             return;
         }
         if encoded && self.reads_response() {
-            self.not_captured.push("response_body: content-encoding".to_owned());
+            self.not_captured
+                .push("response_body: content-encoding".to_owned());
             return self.refuse_response(Reason::ResponseEncoding);
         }
         self.response.capture = !encoded && self.policy.audit.capture_response > 0;
         if self.reads_response() {
-            let set = self.policy.masking.response.clone().unwrap_or_else(|| Rc::new(MaskSet::empty()));
+            let set = self
+                .policy
+                .masking
+                .response
+                .clone()
+                .unwrap_or_else(|| Rc::clone(&self.policy.masking.none));
             self.response.masker = Some(StreamMasker::new(set, scrub, format));
-            self.response.length = head.headers.text("content-length").and_then(|v| v.trim().parse().ok());
-            self.effects.push(Effect::RemoveResponseHeader("content-length".to_owned()));
+            self.response.length = head
+                .headers
+                .text("content-length")
+                .and_then(|v| v.trim().parse().ok());
+            self.effects
+                .push(Effect::RemoveResponseHeader("content-length".to_owned()));
         }
     }
 
@@ -103,10 +118,16 @@ impl Stream {
             None => bytes,
         };
         if self.response.capture && !shown.is_empty() {
-            self.response.captured.add(shown, self.policy.audit.capture_response);
-            let chunk = Chunk { offset_ms: now.millis_since(self.started), size: shown.len() as u64 };
+            self.response
+                .captured
+                .add(shown, self.policy.audit.capture_response);
+            let chunk = Chunk {
+                offset_ms: now.millis_since(self.started),
+                size: shown.len() as u64,
+            };
+            let full = self.response.chunks.len() >= CHUNKS;
             match self.response.chunks.last_mut() {
-                Some(full) if self.response.chunks.len() >= CHUNKS => full.size += chunk.size,
+                Some(last) if full => last.size += chunk.size,
                 Some(_) | None => self.response.chunks.push(chunk),
             }
         }
@@ -130,59 +151,92 @@ impl Stream {
             // The end of the answer is still here: cutting it off is visible, losing it is not.
             self.effects.push(Effect::Log(
                 Level::Warn,
-                format!("{}: trailers came before the last {} bytes were cleared", self.exchange, held.len()),
+                format!(
+                    "{}: trailers came before the last {} bytes were cleared",
+                    self.exchange,
+                    held.len()
+                ),
             ));
-            self.not_captured.push("response_body: cut at trailers".to_owned());
+            self.not_captured
+                .push("response_body: cut at trailers".to_owned());
             self.effects.push(Effect::ResetResponse);
         }
     }
 
     /// Adds what the masker found to the record's counts.
     pub(super) fn note_response_masks(&mut self) {
-        let Some(masker) = self.response.masker.take() else { return };
+        let Some(masker) = self.response.masker.take() else {
+            return;
+        };
         let mut found = 0;
         for finding in masker.findings() {
             let count = u64::from(finding.count);
             found += count;
-            self.masks.push(MaskCount { rule: finding.rule.to_string(), count, direction: "response" });
+            self.masks.push(MaskCount {
+                rule: finding.rule.to_string(),
+                count,
+                direction: "response",
+            });
         }
         if found > 0 {
-            self.effects.push(Effect::Count(Counter::MaskedResponse, found));
+            self.effects
+                .push(Effect::Count(Counter::MaskedResponse, found));
         }
     }
 
     fn scrub_headers(&mut self, head: &ResponseHead, scrub: &Rc<Scrub>) {
-        let mut names: Vec<&str> = head.headers.iter().map(|(n, _)| n).filter(|n| *n != "set-cookie").collect();
+        let mut names: Vec<&str> = head
+            .headers
+            .iter()
+            .map(|(n, _)| n)
+            .filter(|n| *n != "set-cookie")
+            .collect();
         names.dedup();
         for name in names {
-            let Some(value) = head.headers.get(name) else { continue };
-            if let Some(clean) = scrub.apply(value) {
-                self.effects.push(Effect::SetResponseHeader(name.to_owned(), clean));
+            let Some(value) = head.headers.get(name) else {
+                continue;
+            };
+            if let Some(clean) = self.scrubbed(scrub, value) {
+                self.effects
+                    .push(Effect::SetResponseHeader(name.to_owned(), clean));
             }
         }
-        if head.headers.all("set-cookie").any(|v| scrub.apply(v).is_some()) {
-            self.effects.push(Effect::RemoveResponseHeader("set-cookie".to_owned()));
+        if head
+            .headers
+            .all("set-cookie")
+            .any(|v| self.scrubbed(scrub, v).is_some())
+        {
+            self.effects
+                .push(Effect::RemoveResponseHeader("set-cookie".to_owned()));
         }
     }
 
+    /// The value without the credential; `None` if it was not in it.
+    fn scrubbed(&self, scrub: &Rc<Scrub>, value: &[u8]) -> Option<Vec<u8>> {
+        let masked = mask_whole(&self.policy.masking.none, Some(scrub), Format::Text, value);
+        (!masked.findings.is_empty()).then_some(masked.body)
+    }
+
     /// The injected credential, to be found in answers.
-    fn scrub(&self) -> Option<Scrub> {
+    fn echo(&self) -> Option<Rc<Scrub>> {
         self.caller.as_ref()?;
         match &self.connection()?.credential {
-            Credential::Inject { raw, value, .. } => Some(Scrub::new(&[raw.expose().as_bytes(), value.expose().as_bytes()])),
+            Credential::Inject { echo, .. } => Some(Rc::clone(echo)),
             Credential::Passthrough => None,
         }
     }
 
     fn refuse_response(&mut self, reason: Reason) {
         self.outcome.reason = Some(reason);
-        let open = self.policy.undecided_action(reason) == Action::Allow || self.policy.mode == crate::policy::Mode::Observe;
+        let open = self.policy.undecided_action(reason) == Action::Allow
+            || self.policy.mode == crate::policy::Mode::Observe;
         if open {
             self.outcome.decision = Decision::UndecidedAllowed;
             return;
         }
         self.outcome.decision = Decision::UndecidedDenied;
-        self.effects.push(Effect::Count(Counter::Refused(reason), 1));
+        self.effects
+            .push(Effect::Count(Counter::Refused(reason), 1));
         let reply = self.denial(reason, "", "", None);
         self.response.status = Some(reply.status);
         self.effects.push(Effect::Reply(reply));

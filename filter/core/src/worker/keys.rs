@@ -79,8 +79,17 @@ impl KeyStore {
     /// Inline keys are there at once; remote ones are due at once.
     pub fn new(policy: &Policy) -> Self {
         let provider = |p: &crate::policy::Provider| match &p.keys {
-            KeySource::Inline(keys) => Provider { keys: Some(Rc::clone(keys)), remote: None },
-            KeySource::Remote { cluster, authority, path, discovery, refresh_ms } => Provider {
+            KeySource::Inline(keys) => Provider {
+                keys: Some(Rc::clone(keys)),
+                remote: None,
+            },
+            KeySource::Remote {
+                cluster,
+                authority,
+                path,
+                discovery,
+                refresh_ms,
+            } => Provider {
                 keys: None,
                 remote: Some(Remote {
                     cluster: cluster.clone(),
@@ -105,14 +114,23 @@ impl KeyStore {
     /// What is known of a provider's keys.
     pub fn state(&self, provider: usize) -> KeyState {
         match self.0.get(provider) {
-            Some(Provider { keys: Some(keys), .. }) => KeyState::Ready(Rc::clone(keys)),
+            Some(Provider {
+                keys: Some(keys), ..
+            }) => KeyState::Ready(Rc::clone(keys)),
             Some(Provider { keys: None, .. }) | None => KeyState::Missing,
         }
     }
 
     /// Puts a stream in line for the next fetch; `false` if none will be made for it.
     pub fn wait(&mut self, provider: usize, unknown_key: bool, stream: StreamId, now: Now) -> bool {
-        let Some(Provider { remote: Some(remote), keys, .. }) = self.0.get_mut(provider) else { return false };
+        let Some(Provider {
+            remote: Some(remote),
+            keys,
+            ..
+        }) = self.0.get_mut(provider)
+        else {
+            return false;
+        };
         if unknown_key && keys.is_some() && !remote.fetching {
             if now < remote.asked_for_unknown.after_ms(UNKNOWN_KEY_PAUSE_MS) {
                 return false;
@@ -132,8 +150,12 @@ impl KeyStore {
     pub fn expire(&mut self, now: Now) -> bool {
         let mut any = false;
         for provider in &mut self.0 {
-            let Some(remote) = &provider.remote else { continue };
-            let stale = remote.fetched.is_some_and(|at| now.millis_since(at) > remote.refresh_ms + STALE_MS);
+            let Some(remote) = &provider.remote else {
+                continue;
+            };
+            let stale = remote
+                .fetched
+                .is_some_and(|at| now.millis_since(at) > remote.refresh_ms + STALE_MS);
             if stale && provider.keys.take().is_some() {
                 any = true;
             }
@@ -145,11 +167,19 @@ impl KeyStore {
     pub fn due(&mut self, now: Now) -> Vec<(KeyFetch, Call)> {
         let mut calls = Vec::new();
         for (index, provider) in self.0.iter_mut().enumerate() {
-            let Some(remote) = provider.remote.as_mut() else { continue };
+            let Some(remote) = provider.remote.as_mut() else {
+                continue;
+            };
             if !remote.fetching && now >= remote.next {
                 remote.fetching = true;
                 let discovery = remote.discovery && remote.discovered.is_none();
-                calls.push((KeyFetch { provider: index, discovery }, remote.call()));
+                calls.push((
+                    KeyFetch {
+                        provider: index,
+                        discovery,
+                    },
+                    remote.call(),
+                ));
             }
         }
         calls
@@ -157,12 +187,18 @@ impl KeyStore {
 
     /// Takes the answer to a fetch.
     pub fn on_answer(&mut self, fetch: KeyFetch, answer: &CallAnswer, now: Now) -> Fetched {
-        let Some(provider) = self.0.get_mut(fetch.provider) else { return Fetched::default() };
-        let Some(remote) = provider.remote.as_mut() else { return Fetched::default() };
+        let Some(provider) = self.0.get_mut(fetch.provider) else {
+            return Fetched::default();
+        };
+        let Some(remote) = provider.remote.as_mut() else {
+            return Fetched::default();
+        };
         remote.fetching = false;
         let outcome = match answer.status {
             Some(200) if fetch.discovery => remote.read_discovery(&answer.body).map(|()| None),
-            Some(200) => KeySet::parse(&answer.body).map(Some).map_err(|f| f.to_string()),
+            Some(200) => KeySet::parse(&answer.body)
+                .map(Some)
+                .map_err(|f| f.to_string()),
             Some(status) => Err(format!("status {status}")),
             None => Err("no answer".to_owned()),
         };
@@ -177,10 +213,16 @@ impl KeyStore {
                 remote.fetched = Some(now);
                 remote.next = now.after_ms(remote.refresh_ms);
                 provider.keys = Some(Rc::new(keys));
-                Fetched { wake: std::mem::take(&mut remote.waiting), fault: None }
+                Fetched {
+                    wake: std::mem::take(&mut remote.waiting),
+                    fault: None,
+                }
             }
             Err(why) => {
-                let pause = BACKOFF_MS.0.saturating_mul(1 << remote.failures.min(10)).min(BACKOFF_MS.1);
+                let pause = BACKOFF_MS
+                    .0
+                    .saturating_mul(1 << remote.failures.min(10))
+                    .min(BACKOFF_MS.1);
                 remote.failures = remote.failures.saturating_add(1);
                 remote.next = now.after_ms(pause);
                 // The provider may have moved its key set: ask discovery again.
@@ -189,7 +231,10 @@ impl KeyStore {
                     "the keys of {} could not be fetched from cluster {}: {why}; next try in {pause} ms",
                     remote.issuer, remote.cluster
                 );
-                Fetched { wake: std::mem::take(&mut remote.waiting), fault: Some(fault) }
+                Fetched {
+                    wake: std::mem::take(&mut remote.waiting),
+                    fault: Some(fault),
+                }
             }
         }
     }
@@ -213,7 +258,10 @@ impl Remote {
         ];
         Call {
             cluster: self.cluster.clone(),
-            headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+            headers: headers
+                .iter()
+                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+                .collect(),
             body: Vec::new(),
             timeout_ms: FETCH_TIMEOUT_MS,
         }
@@ -222,15 +270,21 @@ impl Remote {
     /// OpenID Connect Discovery 1.0, section 4.3: the document's issuer has to be the configured
     /// one. The key set is fetched through the same cluster: its host is the operator's choice.
     fn read_discovery(&mut self, body: &[u8]) -> Result<(), String> {
-        let document = crate::json::parse_strict(body).map_err(|f| format!("discovery document: {f}"))?;
+        let document =
+            crate::json::parse_strict(body).map_err(|f| format!("discovery document: {f}"))?;
         let text = |key: &str| document.get(key).and_then(Value::as_str);
         if text("issuer") != Some(self.issuer.as_str()) {
             return Err("the discovery document names another issuer".to_owned());
         }
         let uri = text("jwks_uri").ok_or("the discovery document has no jwks_uri")?;
-        let rest = uri.strip_prefix("https://").or_else(|| uri.strip_prefix("http://"));
+        let rest = uri
+            .strip_prefix("https://")
+            .or_else(|| uri.strip_prefix("http://"));
         let path = rest.and_then(|r| r.find('/').and_then(|slash| r.get(slash..)));
-        self.discovered = Some(path.ok_or("the discovery document's jwks_uri is not a URL with a path")?.to_owned());
+        self.discovered = Some(
+            path.ok_or("the discovery document's jwks_uri is not a URL with a path")?
+                .to_owned(),
+        );
         Ok(())
     }
 }

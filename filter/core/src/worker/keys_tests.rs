@@ -17,7 +17,11 @@ fn store(discovery: bool) -> KeyStore {
 }
 
 fn answer(status: u16, body: &str) -> CallAnswer {
-    CallAnswer { status: Some(status), body: body.as_bytes().to_vec(), ..Default::default() }
+    CallAnswer {
+        status: Some(status),
+        body: body.as_bytes().to_vec(),
+        ..Default::default()
+    }
 }
 
 fn path(call: &Call) -> &str {
@@ -48,7 +52,11 @@ fn a_bad_set_never_replaces_a_good_one_and_backs_off() {
     let due = store.due(T);
     store.on_answer(due[0].0, &answer(200, &jwks()), T);
     let mut at = T.after_ms(600_000);
-    for (bad, pause) in [(answer(500, ""), 1_000), (answer(200, "{\"keys\":[]}"), 2_000), (CallAnswer::default(), 4_000)] {
+    for (bad, pause) in [
+        (answer(500, ""), 1_000),
+        (answer(200, "{\"keys\":[]}"), 2_000),
+        (CallAnswer::default(), 4_000),
+    ] {
         let due = store.due(at);
         let fetched = store.on_answer(due[0].0, &bad, at);
         assert!(fetched.fault.is_some());
@@ -57,7 +65,10 @@ fn a_bad_set_never_replaces_a_good_one_and_backs_off() {
         at = at.after_ms(pause);
     }
     assert!(!store.expire(at));
-    assert!(store.expire(T.after_ms(600_000 + STALE_MS + 1)), "withdrawn keys die in a stated time");
+    assert!(
+        store.expire(T.after_ms(600_000 + STALE_MS + 1)),
+        "withdrawn keys die in a stated time"
+    );
     assert!(matches!(store.state(0), KeyState::Missing));
 }
 
@@ -69,8 +80,14 @@ fn made_up_key_ids_cause_no_flood() {
     assert!(store.wait(0, true, 1, T), "the first is granted");
     assert_eq!(store.due(T).len(), 1);
     assert!(store.wait(0, true, 2, T), "others join the fetch under way");
-    let fetch = KeyFetch { provider: 0, discovery: false };
-    assert_eq!(store.on_answer(fetch, &answer(200, &jwks()), T).wake, [1, 2]);
+    let fetch = KeyFetch {
+        provider: 0,
+        discovery: false,
+    };
+    assert_eq!(
+        store.on_answer(fetch, &answer(200, &jwks()), T).wake,
+        [1, 2]
+    );
     assert!(!store.wait(0, true, 3, T.after_ms(UNKNOWN_KEY_PAUSE_MS - 1)));
     assert!(store.due(T.after_ms(UNKNOWN_KEY_PAUSE_MS - 1)).is_empty());
     assert!(store.wait(0, true, 3, T.after_ms(UNKNOWN_KEY_PAUSE_MS)));
@@ -92,14 +109,26 @@ fn discovery_names_the_key_set_and_must_be_the_issuers() {
     assert_eq!(path(&due[0].1), "/.well-known/openid-configuration");
     assert!(store.wait(0, false, 4, T));
     let lie = r#"{"issuer":"https://evil.example.com","jwks_uri":"https://idp.example.com/keys"}"#;
-    assert!(store.on_answer(due[0].0, &answer(200, lie), T).fault.is_some());
+    assert!(
+        store
+            .on_answer(due[0].0, &answer(200, lie), T)
+            .fault
+            .is_some()
+    );
     let at = T.after_ms(1_000);
     let due = store.due(at);
     assert!(store.wait(0, false, 4, at));
-    let honest = r#"{"issuer":"https://idp.example.com/","jwks_uri":"https://idp.example.com/keys/v1"}"#;
+    let honest =
+        r#"{"issuer":"https://idp.example.com/","jwks_uri":"https://idp.example.com/keys/v1"}"#;
     let fetched = store.on_answer(due[0].0, &answer(200, honest), at);
-    assert!(fetched.wake.is_empty(), "the stream still waits: now for the keys");
+    assert!(
+        fetched.wake.is_empty(),
+        "the stream still waits: now for the keys"
+    );
     let due = store.due(at);
     assert_eq!(path(&due[0].1), "/keys/v1");
-    assert_eq!(store.on_answer(due[0].0, &answer(200, &jwks()), at).wake, [4]);
+    assert_eq!(
+        store.on_answer(due[0].0, &answer(200, &jwks()), at).wake,
+        [4]
+    );
 }

@@ -122,7 +122,13 @@ impl Worker {
     /// flood.
     ///
     /// Returns whether the stream will be woken.
-    pub fn await_keys(&mut self, provider: usize, unknown_key: bool, stream: StreamId, now: Now) -> bool {
+    pub fn await_keys(
+        &mut self,
+        provider: usize,
+        unknown_key: bool,
+        stream: StreamId,
+        now: Now,
+    ) -> bool {
         let waits = self.keys.wait(provider, unknown_key, stream, now);
         self.wanted |= waits;
         waits
@@ -131,15 +137,31 @@ impl Worker {
     /// Who a token names, if it was verified before and would be again.
     pub fn verified_identity(&mut self, token: &[u8], now: Now) -> Option<Arc<Identity>> {
         let stamps = &self.stamps;
-        let stamp_of = |name: &str| stamps.iter().find(|(n, _)| n == name).map(|(_, stamp)| *stamp);
+        let stamp_of = |name: &str| {
+            stamps
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, stamp)| *stamp)
+        };
         self.verified.get(token, now.seconds(), stamp_of)
     }
 
     /// Remembers that a token of `provider` was verified.
-    pub fn remember_verified(&mut self, provider: usize, token: &[u8], identity: Arc<Identity>, now: Now) {
-        let Some(config) = self.policy.providers.get(provider).map(|p| &p.config) else { return };
-        let Some((_, stamp)) = self.stamps.iter().find(|(name, _)| *name == config.name) else { return };
-        self.verified.insert(token, identity, config, *stamp, now.seconds());
+    pub fn remember_verified(
+        &mut self,
+        provider: usize,
+        token: &[u8],
+        identity: Arc<Identity>,
+        now: Now,
+    ) {
+        let Some(config) = self.policy.providers.get(provider).map(|p| &p.config) else {
+            return;
+        };
+        let Some((_, stamp)) = self.stamps.iter().find(|(name, _)| *name == config.name) else {
+            return;
+        };
+        self.verified
+            .insert(token, identity, config, *stamp, now.seconds());
     }
 
     /// A stamp is made whenever keys change, not for every request.
@@ -147,7 +169,10 @@ impl Worker {
         self.stamps.clear();
         for (index, provider) in self.policy.providers.iter().enumerate() {
             if let KeyState::Ready(keys) = self.keys.state(index) {
-                self.stamps.push((provider.config.name.clone(), Stamp::of(&provider.config, &keys)));
+                self.stamps.push((
+                    provider.config.name.clone(),
+                    Stamp::of(&provider.config, &keys),
+                ));
             }
         }
     }
@@ -207,7 +232,12 @@ impl Worker {
                     effects.push(WorkerEffect::Count(Counter::KeyFetchesFailed, 1));
                     effects.push(WorkerEffect::Log(Level::Warn, fault));
                 }
-                effects.extend(fetched.wake.into_iter().map(|s| WorkerEffect::Wake(s, Wake::Keys)));
+                effects.extend(
+                    fetched
+                        .wake
+                        .into_iter()
+                        .map(|s| WorkerEffect::Wake(s, Wake::Keys)),
+                );
             }
             Purpose::Records => self.on_delivery(&answer, now, &mut effects),
         }
@@ -220,11 +250,17 @@ impl Worker {
         match self.queue.on_answer(answer, now) {
             Delivered::Acked { records, wake } => {
                 effects.push(WorkerEffect::Count(Counter::RecordsAcked, records));
-                effects.extend(wake.into_iter().map(|s| WorkerEffect::Wake(s, Wake::Recorded)));
+                effects.extend(
+                    wake.into_iter()
+                        .map(|s| WorkerEffect::Wake(s, Wake::Recorded)),
+                );
             }
             Delivered::Refused { why, wake } => {
                 effects.push(WorkerEffect::Log(Level::Error, why));
-                effects.extend(wake.into_iter().map(|s| WorkerEffect::Wake(s, Wake::RecordRefused)));
+                effects.extend(
+                    wake.into_iter()
+                        .map(|s| WorkerEffect::Wake(s, Wake::RecordRefused)),
+                );
             }
             Delivered::Again { why } => {
                 effects.push(WorkerEffect::Count(Counter::DeliveriesFailed, 1));
@@ -237,7 +273,10 @@ impl Worker {
         let dropped = self.queue.take_dropped();
         if dropped > 0 {
             effects.push(WorkerEffect::Count(Counter::RecordsDropped, dropped));
-            effects.push(WorkerEffect::Log(Level::Error, format!("{dropped} audit records were lost")));
+            effects.push(WorkerEffect::Log(
+                Level::Error,
+                format!("{dropped} audit records were lost"),
+            ));
         }
     }
 }

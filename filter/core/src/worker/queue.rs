@@ -108,7 +108,9 @@ impl Queue {
             self.dropped += 1;
             return Err(Refusal);
         }
-        let json = record.to_otlp(&self.worker, self.sequence, self.dropped).to_string();
+        let json = record
+            .to_otlp(&self.worker, self.sequence, self.dropped)
+            .to_string();
         self.bytes += json.len();
         self.waiting.push_back(Entry { json, waiter });
         Ok(())
@@ -136,24 +138,35 @@ impl Queue {
         match answer.status {
             Some(200..=299) => match rejected(&answer.body) {
                 0 => self.acked(),
-                count => self.refused(&format!("the audit sink rejected {count} records of a batch")),
+                count => self.refused(&format!(
+                    "the audit sink rejected {count} records of a batch"
+                )),
             },
             // Malformed or too large: sending it again changes nothing.
-            Some(status @ (400 | 413 | 415 | 422)) if self.in_flight.len() <= 1 => {
-                self.refused(&format!("the audit sink refused a record with status {status}"))
-            }
+            Some(status @ (400 | 413 | 415 | 422)) if self.in_flight.len() <= 1 => self.refused(
+                &format!("the audit sink refused a record with status {status}"),
+            ),
             Some(status @ (400 | 413 | 415 | 422)) => {
                 self.put_back();
                 self.split = true;
-                Delivered::Again { why: format!("the audit sink refused a batch with status {status}; sending one by one") }
+                Delivered::Again {
+                    why: format!(
+                        "the audit sink refused a batch with status {status}; sending one by one"
+                    ),
+                }
             }
             other => {
                 self.put_back();
-                let pause = BACKOFF_MS.0.saturating_mul(1 << self.failures.min(10)).min(BACKOFF_MS.1);
+                let pause = BACKOFF_MS
+                    .0
+                    .saturating_mul(1 << self.failures.min(10))
+                    .min(BACKOFF_MS.1);
                 self.failures = self.failures.saturating_add(1);
                 self.not_before = now.after_ms(pause);
                 let status = other.map_or("no answer".to_owned(), |s| format!("status {s}"));
-                Delivered::Again { why: format!("the audit sink failed ({status}); next try in {pause} ms") }
+                Delivered::Again {
+                    why: format!("the audit sink failed ({status}); next try in {pause} ms"),
+                }
             }
         }
     }
@@ -178,13 +191,19 @@ impl Queue {
         if self.waiting.is_empty() {
             self.split = false;
         }
-        Delivered::Acked { records: done.len() as u64, wake: done.iter().filter_map(|e| e.waiter).collect() }
+        Delivered::Acked {
+            records: done.len() as u64,
+            wake: done.iter().filter_map(|e| e.waiter).collect(),
+        }
     }
 
     fn refused(&mut self, why: &str) -> Delivered {
         let lost = self.take_in_flight();
         self.dropped += lost.len() as u64;
-        Delivered::Refused { why: why.to_owned(), wake: lost.iter().filter_map(|e| e.waiter).collect() }
+        Delivered::Refused {
+            why: why.to_owned(),
+            wake: lost.iter().filter_map(|e| e.waiter).collect(),
+        }
     }
 
     fn take_in_flight(&mut self) -> Vec<Entry> {
@@ -223,9 +242,17 @@ impl Queue {
             ("content-type".to_owned(), "application/json".to_owned()),
         ];
         if let Some(credential) = &self.credential {
-            headers.push(("authorization".to_owned(), format!("Bearer {}", credential.expose())));
+            headers.push((
+                "authorization".to_owned(),
+                format!("Bearer {}", credential.expose()),
+            ));
         }
-        Call { cluster: self.cluster.clone(), headers, body: body.into_bytes(), timeout_ms: 10_000 }
+        Call {
+            cluster: self.cluster.clone(),
+            headers,
+            body: body.into_bytes(),
+            timeout_ms: 10_000,
+        }
     }
 }
 

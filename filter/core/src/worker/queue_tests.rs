@@ -25,16 +25,28 @@ fn record() -> Record {
 }
 
 fn answer(status: u16) -> CallAnswer {
-    CallAnswer { status: Some(status), ..Default::default() }
+    CallAnswer {
+        status: Some(status),
+        ..Default::default()
+    }
 }
 
 fn sequences(call: &Call) -> Vec<u64> {
     let body: Value = serde_json::from_slice(&call.body).unwrap();
-    let records = body["resourceLogs"][0]["scopeLogs"][0]["logRecords"].as_array().unwrap();
+    let records = body["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+        .as_array()
+        .unwrap();
     let sequence = |r: &Value| {
         let attributes = r["attributes"].as_array().unwrap();
-        let found = attributes.iter().find(|a| a["key"] == "countersign.worker.seq").unwrap();
-        found["value"]["intValue"].as_str().unwrap().parse().unwrap()
+        let found = attributes
+            .iter()
+            .find(|a| a["key"] == "countersign.worker.seq")
+            .unwrap();
+        found["value"]["intValue"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
     };
     records.iter().map(sequence).collect()
 }
@@ -47,11 +59,21 @@ fn what_arrives_during_a_delivery_makes_the_next_one() {
     queue.push(&record(), Some(7)).unwrap();
     let first = queue.next_batch(T).unwrap();
     assert_eq!(sequences(&first), [1]);
-    assert!(first.headers.contains(&("authorization".into(), "Bearer gateway-key".into())));
+    assert!(
+        first
+            .headers
+            .contains(&("authorization".into(), "Bearer gateway-key".into()))
+    );
     queue.push(&record(), None).unwrap();
     queue.push(&record(), Some(9)).unwrap();
     assert_eq!(queue.next_batch(T), None, "one delivery at a time");
-    assert_eq!(queue.on_answer(&answer(200), T), Delivered::Acked { records: 1, wake: vec![7] });
+    assert_eq!(
+        queue.on_answer(&answer(200), T),
+        Delivered::Acked {
+            records: 1,
+            wake: vec![7]
+        }
+    );
     assert_eq!(sequences(&queue.next_batch(T).unwrap()), [2, 3]);
 }
 
@@ -65,8 +87,14 @@ fn a_failed_delivery_is_sent_again_whole_and_in_order_after_a_growing_pause() {
     let mut pauses = Vec::new();
     for status in [None, Some(503), Some(429), Some(401)] {
         assert_eq!(sequences(&queue.next_batch(at).unwrap()), [1, 2, 3]);
-        let answer = CallAnswer { status, ..Default::default() };
-        assert!(matches!(queue.on_answer(&answer, at), Delivered::Again { .. }));
+        let answer = CallAnswer {
+            status,
+            ..Default::default()
+        };
+        assert!(matches!(
+            queue.on_answer(&answer, at),
+            Delivered::Again { .. }
+        ));
         assert_eq!(queue.next_batch(at), None);
         let mut pause = 0;
         while queue.in_flight.is_empty() && queue.not_before > at.after_ms(pause) {
@@ -77,7 +105,10 @@ fn a_failed_delivery_is_sent_again_whole_and_in_order_after_a_growing_pause() {
     }
     assert_eq!(pauses, [250, 500, 1000, 2000]);
     queue.next_batch(at).unwrap();
-    assert!(matches!(queue.on_answer(&answer(200), at), Delivered::Acked { records: 3, .. }));
+    assert!(matches!(
+        queue.on_answer(&answer(200), at),
+        Delivered::Acked { records: 3, .. }
+    ));
     assert_eq!(queue.bytes, 0);
 }
 
@@ -88,14 +119,26 @@ fn a_record_that_the_sink_calls_malformed_takes_only_itself_along() {
         queue.push(&record(), Some(waiter)).unwrap();
     }
     queue.next_batch(T).unwrap();
-    assert!(matches!(queue.on_answer(&answer(400), T), Delivered::Again { .. }));
+    assert!(matches!(
+        queue.on_answer(&answer(400), T),
+        Delivered::Again { .. }
+    ));
     assert_eq!(sequences(&queue.next_batch(T).unwrap()), [1]);
-    assert!(matches!(queue.on_answer(&answer(200), T), Delivered::Acked { .. }));
+    assert!(matches!(
+        queue.on_answer(&answer(200), T),
+        Delivered::Acked { .. }
+    ));
     assert_eq!(sequences(&queue.next_batch(T).unwrap()), [2]);
     let refused = queue.on_answer(&answer(400), T);
-    assert!(matches!(refused, Delivered::Refused { ref wake, .. } if *wake == [2]), "{refused:?}");
+    assert!(
+        matches!(refused, Delivered::Refused { ref wake, .. } if *wake == [2]),
+        "{refused:?}"
+    );
     assert_eq!(sequences(&queue.next_batch(T).unwrap()), [3]);
-    assert!(matches!(queue.on_answer(&answer(200), T), Delivered::Acked { .. }));
+    assert!(matches!(
+        queue.on_answer(&answer(200), T),
+        Delivered::Acked { .. }
+    ));
     assert_eq!(queue.take_dropped(), 1);
     assert_eq!(queue.take_dropped(), 0);
 }
@@ -106,8 +149,14 @@ fn partial_success_is_no_success_for_those_who_wait() {
     queue.push(&record(), Some(5)).unwrap();
     queue.next_batch(T).unwrap();
     let body = br#"{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"no"}}"#.to_vec();
-    let partial = CallAnswer { status: Some(200), body, ..Default::default() };
-    assert!(matches!(queue.on_answer(&partial, T), Delivered::Refused { ref wake, .. } if *wake == [5]));
+    let partial = CallAnswer {
+        status: Some(200),
+        body,
+        ..Default::default()
+    };
+    assert!(
+        matches!(queue.on_answer(&partial, T), Delivered::Refused { ref wake, .. } if *wake == [5])
+    );
 }
 
 #[test]
@@ -121,8 +170,16 @@ fn a_full_queue_refuses_counts_and_leaves_a_gap() {
     queue.on_answer(&answer(200), T);
     queue.push(&record(), None).unwrap();
     let next = queue.next_batch(T).unwrap();
-    assert_eq!(sequences(&next), [4], "number 3 was used up by the record that was lost");
-    assert!(String::from_utf8(next.body).unwrap().contains("countersign.worker.dropped"));
+    assert_eq!(
+        sequences(&next),
+        [4],
+        "number 3 was used up by the record that was lost"
+    );
+    assert!(
+        String::from_utf8(next.body)
+            .unwrap()
+            .contains("countersign.worker.dropped")
+    );
 }
 
 #[test]
@@ -131,5 +188,11 @@ fn a_stream_that_has_gone_is_not_woken() {
     queue.push(&record(), Some(5)).unwrap();
     queue.next_batch(T).unwrap();
     queue.forget(5);
-    assert_eq!(queue.on_answer(&answer(200), T), Delivered::Acked { records: 1, wake: vec![] });
+    assert_eq!(
+        queue.on_answer(&answer(200), T),
+        Delivered::Acked {
+            records: 1,
+            wake: vec![]
+        }
+    );
 }
