@@ -5,6 +5,12 @@
 //! `shared/anchors/schemas` beside the repository. Where they are not, that part says so and is left
 //! out; Envoy's own validation and the checks of names always run.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends with it, and says where"
+)]
+
 #[path = "manifests/compose.rs"]
 mod compose;
 #[path = "manifests/document.rs"]
