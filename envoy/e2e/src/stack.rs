@@ -1,12 +1,14 @@
 //! The simulated upstream, the console and Envoy together, as `scripts/up` runs them.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 use crate::process::Process;
@@ -68,12 +70,16 @@ impl Stack {
         let folder = TempDir::with_prefix("countersign-e2e-")?;
         let dir = folder.path();
 
+        let (gateway, held) = free_port()?;
+        let gateway_url = format!("http://{gateway}");
+
         let mut upstream = Process::start(
             "upstream",
             Command::new(repository.program("simulated-upstream")?)
                 .args(["--listen", "127.0.0.1:0", "--credential", CREDENTIAL])
                 .arg("--data")
-                .arg(dir.join("upstream")),
+                .arg(dir.join("upstream"))
+                .args(["--public-url", &gateway_url]),
             dir,
         )?;
         let upstream_url = upstream.wait_until_listening(0)?;
@@ -81,7 +87,12 @@ impl Stack {
         let mut console = serve(&repository, dir, "127.0.0.1:0")?;
         let console_url = console.wait_until_listening(0)?;
 
-        let bootstrap = write_bootstrap(&repository, dir, options, &upstream_url, &console_url)?;
+        let addresses = Addresses {
+            gateway,
+            upstream: &upstream_url,
+            console: &console_url,
+        };
+        let bootstrap = write_bootstrap(&repository, dir, options, &addresses)?;
         let admin_file = dir.join("admin-address");
         let mut envoy = Process::start(
             "envoy",
@@ -110,7 +121,7 @@ impl Stack {
             let ready = get(&format!("{url}/ready")).ok()?;
             ready.starts_with("LIVE").then_some(url)
         })?;
-        let gateway_url = listener_url(&admin_url, "gateway")?;
+        drop(held);
 
         Ok(Stack {
             envoy,
@@ -266,15 +277,21 @@ fn serve(repository: &Repository, dir: &Path, listen: &str) -> Result<Process> {
     )
 }
 
+/// Where the programs of one stack are.
+struct Addresses<'a> {
+    gateway: SocketAddrV4,
+    upstream: &'a str,
+    console: &'a str,
+}
+
 /// The shipped bootstrap with this stack's addresses, changed by `countersign bootstrap`.
 fn write_bootstrap(
     repository: &Repository,
     dir: &Path,
     options: &StackOptions,
-    upstream_url: &str,
-    console_url: &str,
+    addresses: &Addresses,
 ) -> Result<PathBuf> {
-    let issuer = format!("{console_url}/dev");
+    let issuer = format!("{}/dev", addresses.console);
     let shipped = repository.read("envoy/reverse-proxy.yaml")?;
     ensure!(
         shipped.contains(SHIPPED_ISSUER),
@@ -286,20 +303,18 @@ fn write_bootstrap(
     let mut command = Command::new(repository.program("countersign")?);
     command.arg("bootstrap").arg(&source);
     command.arg("--wasm").arg(repository.wasm()?);
-    command.args([
-        "--listener",
-        "gateway=127.0.0.1:0",
-        "--admin",
-        "127.0.0.1:0",
-    ]);
+    command
+        .arg("--listener")
+        .arg(format!("gateway={}", addresses.gateway));
+    command.args(["--admin", "127.0.0.1:0"]);
     for cluster in ["github-api", "github-git", "copilot"] {
         command
             .arg("--cluster")
-            .arg(format!("{cluster}={}", address_of(upstream_url)?));
+            .arg(format!("{cluster}={}", address_of(addresses.upstream)?));
     }
     command
         .arg("--cluster")
-        .arg(format!("console={}", address_of(console_url)?));
+        .arg(format!("console={}", address_of(addresses.console)?));
     if let Some(policy) = &options.policy {
         let file = dir.join("policy.yaml");
         fs::write(&file, policy.replace(SHIPPED_ISSUER, &issuer))?;
@@ -314,23 +329,17 @@ fn write_bootstrap(
     Ok(bootstrap)
 }
 
-/// Where Envoy bound a listener that was configured with port 0.
-fn listener_url(admin_url: &str, name: &str) -> Result<String> {
-    let text = get(&format!("{admin_url}/listeners?format=json"))?;
-    let listeners: Value = serde_json::from_str(&text)?;
-    let found = listeners["listener_statuses"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|l| l["name"] == name);
-    let Some(listener) = found else {
-        bail!("Envoy has no listener {name}: {text}");
-    };
-    let address = &listener["local_address"]["socket_address"];
-    match (address["address"].as_str(), address["port_value"].as_u64()) {
-        (Some(host), Some(port)) => Ok(format!("http://{host}:{port}")),
-        _ => bail!("Envoy's listener {name} has no address: {text}"),
-    }
+/// A port of 127.0.0.1 for Envoy, which binds with SO_REUSEPORT, and the socket that keeps everyone
+/// else off it. The upstream is told the gateway's address before Envoy is told the upstream's.
+fn free_port() -> Result<(SocketAddrV4, Socket)> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0).into())?;
+    let bound = socket.local_addr()?;
+    let address = bound
+        .as_socket_ipv4()
+        .context("a loopback address is IPv4")?;
+    Ok((address, socket))
 }
 
 /// `ADDR:PORT` of an `http://ADDR:PORT` URL.
