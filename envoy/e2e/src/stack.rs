@@ -104,7 +104,9 @@ impl Stack {
                 .args([
                     "--use-dynamic-base-id",
                     "-l",
-                    "info",
+                    "warning",
+                    "--component-log-level",
+                    "wasm:info",
                     "--file-flush-interval-msec",
                     "20",
                 ])
