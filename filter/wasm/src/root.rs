@@ -41,7 +41,7 @@ impl Root {
             .flatten();
         let bytes = bytes.ok_or_else(|| vec!["the plugin has no configuration".to_owned()])?;
         let environment = |name: &str| std::env::var(name).ok();
-        let policy = config::compile_json(&bytes, &environment)
+        let policy = config::compile_plugin(&bytes, &environment)
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         hostcalls::set_tick_period(TICK)
             .map_err(|status| vec![format!("tick period: {status:?}")])?;

@@ -106,7 +106,8 @@ fn hosts(node: &Node) -> Vec<Glob> {
     let mut globs = Vec::new();
     for item in items {
         let Some(host) = item.string() else { continue };
-        if host.contains('/') || (host.contains(':') && !host.starts_with('[')) {
+        // One colon is a port; an IPv6 address has more.
+        if host.contains('/') || host.matches(':').count() == 1 {
             item.fault("a host name alone, without scheme, port or path");
         }
         match Glob::new(&host.trim_matches(['[', ']']).to_ascii_lowercase()) {

@@ -7,6 +7,7 @@
 mod connections;
 mod decode;
 mod identity;
+mod plugin;
 mod rules;
 mod services;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 pub use decode::ConfigError;
 use decode::{Faults, Node};
+pub use plugin::compile_plugin;
 
 use crate::policy::{Action, Mode, Policy};
 
@@ -56,20 +58,6 @@ pub fn compile(document: &Value, environment: Environment) -> Result<Policy, Vec
     match policy {
         Some(policy) if faults.is_empty() => Ok(policy),
         _ => Err(faults),
-    }
-}
-
-/// Compiles a document from JSON bytes, as Envoy hands them over. Duplicate keys are errors.
-///
-/// # Errors
-/// As [`compile`]; text that is not JSON is one fault at the root.
-pub fn compile_json(bytes: &[u8], environment: Environment) -> Result<Policy, Vec<ConfigError>> {
-    match crate::json::parse_strict(bytes) {
-        Ok(document) => compile(&document, environment),
-        Err(fault) => Err(vec![ConfigError {
-            path: String::new(),
-            message: format!("not JSON: {fault}"),
-        }]),
     }
 }
 
