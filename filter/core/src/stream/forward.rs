@@ -201,7 +201,8 @@ impl Stream {
                 reason,
                 rule: self.outcome.rule.as_deref(),
                 text,
-                detail: Some(detail).filter(|d| !d.is_empty()),
+                // A detail that only repeats the reason is noise to the reader.
+                detail: Some(detail).filter(|d| !d.is_empty() && *d != reason.code()),
                 exchange: &self.exchange,
                 ticket,
                 realm: REALM,

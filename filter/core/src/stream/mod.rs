@@ -487,7 +487,3 @@ impl Stream {
         self.step()
     }
 }
-
-#[cfg(test)]
-#[path = "../stream_tests/mod.rs"]
-mod tests;

@@ -1,1 +1,0 @@
-//! Streams, driven as Envoy drives them.
