@@ -41,7 +41,7 @@ pub(super) enum Key {
     /// `…secret_access_key`.
     AwsSecret,
     /// `AccountKey` of Azure storage, and its kin.
-    StorageKey,
+    Storage,
 }
 
 /// What opened a value, and so what closes it.
@@ -113,7 +113,7 @@ pub(super) fn key(name: &[u8]) -> Option<Key> {
         return Some(Key::AwsSecret);
     }
     if ends(&[b"accountkey", b"sharedaccesskey", b"storagekey"]) {
-        return Some(Key::StorageKey);
+        return Some(Key::Storage);
     }
     let secret = ends(&[
         b"secret",
@@ -321,7 +321,7 @@ fn secret(value: &[u8], key: Key) -> Option<Keyed> {
     {
         return Some(Keyed::AwsSecret);
     }
-    if key == Key::StorageKey
+    if key == Key::Storage
         && value.len() == 88
         && value.ends_with(b"==")
         && value.iter().all(|&b| is(b, BASE64))

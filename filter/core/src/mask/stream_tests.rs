@@ -362,9 +362,6 @@ fn oracle(text: &[u8]) -> String {
             })
             .sum::<f32>()
     };
-    let mixed = |t: &str| {
-        t.bytes().any(|b| b.is_ascii_digit()) && t.bytes().any(|b| b.is_ascii_alphabetic())
-    };
     let crc = |t: &str| {
         let (body, sum) = t.split_at(30);
         let mut crc = !0u32;
@@ -383,7 +380,7 @@ fn oracle(text: &[u8]) -> String {
         }
         expected.iter().collect::<String>() == sum
     };
-    let random_enough = |t: &str| entropy(t) >= 3.0 && mixed(t);
+    let random_enough = |t: &str| entropy(t) >= 3.0 && !checks::identifier(t.as_bytes());
     type Test<'a> = &'a dyn Fn(&str) -> bool;
     // Prefix and body, the byte that may not follow, the check of the body.
     let rules: [(&str, &str, &str, Test); 9] = [
@@ -411,7 +408,7 @@ fn oracle(text: &[u8]) -> String {
             "stripe-key",
             "^(?:sk_live_|rk_live_)([A-Za-z0-9]*)",
             "len 16 247",
-            &|t| mixed(t) && entropy(t) >= 2.5,
+            &random_enough,
         ),
         (
             "google-oauth-token",
