@@ -220,10 +220,16 @@ fn prefixed(
     };
     // One byte past the longest settles it: no need to look at more.
     let window = part(text, start, text.len().min(start + most + 1));
-    let run = window
+    let mut run = window
         .iter()
         .position(|&b| !is(b, *class))
         .unwrap_or(window.len());
+    // Two full stops are an ellipsis, not a part of a token.
+    if class & DOT != 0
+        && let Some(stop) = part(window, 0, run).windows(2).position(|w| w == b"..")
+    {
+        run = stop;
+    }
     let open = start + run == text.len() && !end_of_text;
     let size = match *length {
         Length::Fixed(n) if run >= n => n,

@@ -72,6 +72,15 @@ impl Scrub {
         Self { needles, prints }
     }
 
+    /// The shortest text in which something is found, in bytes.
+    pub(super) fn shortest(&self) -> usize {
+        self.needles
+            .iter()
+            .map(|needle| needle.bytes.len())
+            .min()
+            .unwrap_or(usize::MAX)
+    }
+
     /// Whether a secret begins at `at`.
     fn at(&self, text: &[u8], at: usize, end_of_text: bool) -> Verdict {
         let mut best = Verdict::No;

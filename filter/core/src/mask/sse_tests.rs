@@ -2,6 +2,7 @@
 
 use super::samples;
 use super::*;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn set() -> Rc<MaskSet> {
@@ -453,4 +454,60 @@ fn characters_outside_of_ascii_survive_a_rewrite() {
         "{}",
         left[0]
     );
+}
+
+proptest! {
+    /// What a client joins is what masking the joined text gives, however it is spread over events
+    /// and bytes.
+    #[test]
+    fn joined_deltas_are_the_masked_text(
+        texts in prop::collection::vec((1u64..90, any::<prop::sample::Index>(), prop::sample::select(vec![" ", "\n", "x=", "é", "\"", "password: ", "\u{1F600}", "Bearer "]), any::<bool>()), 1..7),
+        sizes in prop::collection::vec(1usize..25, 1..6),
+        chunk in 1usize..200,
+        ends: bool,
+    ) {
+        let texts: Vec<String> = [0u64, 7].iter().map(|shift| {
+            texts.iter().map(|(seed, index, before, whole)| {
+                let tokens = samples::tokens(seed + shift);
+                let token = &tokens[index.index(tokens.len())].1;
+                let end = if *whole { token.len() } else { token.len() / 2 };
+                format!("{before}{}", &token[..end])
+            }).collect()
+        }).collect();
+        let mut sizes = sizes.iter().cycle();
+        let mut pieces: Vec<std::collections::VecDeque<String>> = texts.iter().map(|text| {
+            let mut rest: Vec<char> = text.chars().collect();
+            let mut pieces = std::collections::VecDeque::new();
+            while !rest.is_empty() {
+                let size = (*sizes.next().unwrap()).min(rest.len());
+                pieces.push_back(rest.drain(..size).collect());
+            }
+            pieces
+        }).collect();
+        let mut stream = String::new();
+        while pieces.iter().any(|p| !p.is_empty()) {
+            for (choice, pieces) in pieces.iter_mut().enumerate() {
+                if let Some(piece) = pieces.pop_front() {
+                    stream.push_str(&chat(choice as u32, json!({"content": piece})));
+                }
+            }
+        }
+        if ends {
+            stream.push_str(&chat_end(0));
+            stream.push_str(&chat_end(1));
+            stream.push_str(&done());
+        }
+        let mut masker = StreamMasker::new(set(), None, Format::EventStream);
+        let mut out = Vec::new();
+        for chunk in stream.as_bytes().chunks(chunk) {
+            masker.push(chunk, &mut out);
+        }
+        masker.finish(&mut out);
+        let out = String::from_utf8(out).unwrap();
+        for (choice, text) in texts.iter().enumerate() {
+            let expected = mask_whole(&set(), None, Format::Text, text.as_bytes());
+            let expected = String::from_utf8(expected.body).unwrap();
+            prop_assert_eq!(joined(&out, choice as u64, |d| d["content"].as_str()), expected);
+        }
+    }
 }

@@ -97,6 +97,17 @@ impl Text {
         }
     }
 
+    /// The length in bytes under which a text without context can hold no secret.
+    pub(super) fn shortest(&self) -> usize {
+        let scrub = self.scrub.as_ref().map_or(usize::MAX, |s| s.shortest());
+        if self.set.custom.is_empty() {
+            // `a://:pwd@` is the shortest that a built-in rule finds something in.
+            scrub.min(9)
+        } else {
+            0
+        }
+    }
+
     /// Begins a new text. `context` is what the reader knows to stand before it (`key:` and NUL
     /// for the value of an outer format).
     pub(super) fn restart(&mut self, context: &[u8]) {
