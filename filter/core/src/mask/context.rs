@@ -41,7 +41,7 @@ pub(super) enum Key {
     /// `…secret_access_key`.
     AwsSecret,
     /// `AccountKey` of Azure storage, and its kin.
-    StorageKey,
+    Storage,
 }
 
 /// What opened a value, and so what closes it.
@@ -83,6 +83,26 @@ pub(super) fn key(name: &[u8]) -> Option<Key> {
         }
         name = rest;
     }
+    // Nearly every key that names nothing secret ends here.
+    match name {
+        [.., b'o', b'r' | b'd', b'd' | b'e']
+        | [.., b's' | b'p', b'w', b'd']
+        | [.., b'a', b's', b's' | b'e']
+        | [.., b's', b'e', b's']
+        | [.., b'r', b'e', b't']
+        | [.., b'e', b't', b's']
+        | [.., b'k', b'e', b'n' | b'y']
+        | [.., b'i', b'a', b'l']
+        | [.., b'a', b'l', b's']
+        | [.., b'i', b'o', b'n']
+        | [.., b'r', b'o', b'd']
+        | [.., b'd', b'e', b'v']
+        | [.., b'i', b'n', b'g']
+        | [.., b'e', b's', b't']
+        | [.., b'l', b'u', b'e']
+        | [.., b'r', b'a', b'w'] => {}
+        _ => return None,
+    }
     for suffix in SUFFIXES {
         name = name.strip_suffix(suffix).unwrap_or(name);
     }
@@ -92,9 +112,6 @@ pub(super) fn key(name: &[u8]) -> Option<Key> {
             .iter()
             .any(|w| name.windows(w.len()).any(|part| part == *w))
     };
-    if !name.last().is_some_and(|b| b"dehnrstyl".contains(b)) {
-        return None;
-    }
     if ends(&[b"passphrase", b"passphrases"]) {
         return Some(Key::Passphrase);
     }
@@ -113,7 +130,7 @@ pub(super) fn key(name: &[u8]) -> Option<Key> {
         return Some(Key::AwsSecret);
     }
     if ends(&[b"accountkey", b"sharedaccesskey", b"storagekey"]) {
-        return Some(Key::StorageKey);
+        return Some(Key::Storage);
     }
     let secret = ends(&[
         b"secret",
@@ -276,7 +293,7 @@ pub(super) fn keyed(text: &[u8], at: usize, end_of_text: bool) -> Verdict<(usize
     let kind = if free {
         password(value, quote, key).then_some(Keyed::Password)
     } else {
-        secret(value, key)
+        secret(value, key).filter(|_| quote != Quote::None || !checks::code_name(value))
     };
     kind.map_or(Verdict::No, |kind| Verdict::Yes((end, kind)))
 }
@@ -305,7 +322,10 @@ fn password(value: &[u8], quote: Quote, key: Key) -> bool {
     let separated = value.iter().any(|&b| b"_-.".contains(&b));
     if quoted {
         letters
-            && (marked || (value.len() >= 12 && checks::entropy(value) >= 3.2))
+            && (marked
+                || (value.len() >= 12
+                    && checks::entropy(value) >= 3.2
+                    && !checks::code_name(value)))
             && !(separated && checks::identifier(value))
     } else {
         letters && marked && !checks::identifier(value)
@@ -321,7 +341,7 @@ fn secret(value: &[u8], key: Key) -> Option<Keyed> {
     {
         return Some(Keyed::AwsSecret);
     }
-    if key == Key::StorageKey
+    if key == Key::Storage
         && value.len() == 88
         && value.ends_with(b"==")
         && value.iter().all(|&b| is(b, BASE64))

@@ -37,16 +37,20 @@ pub(super) struct Json {
     last: Vec<u8>,
     /// The key of the value that comes, with what makes it a context.
     key: Vec<u8>,
+    /// Strings shorter than this need no search, unless a key gives them context.
+    short: usize,
 }
 
 impl Json {
     pub(super) fn new(set: &Rc<MaskSet>, scrub: Option<&Rc<Scrub>>) -> Self {
         let text = || Text::new(Rc::clone(set), scrub.map(Rc::clone));
+        let bare = text();
         Self {
             state: State::Outside,
+            short: bare.shortest(),
             string: Escaped::new(text(), false),
             escape: [0; 6],
-            bare: text(),
+            bare,
             bare_open: false,
             last: Vec::new(),
             key: Vec::new(),
@@ -117,6 +121,19 @@ impl Json {
         let Some((quote, rest)) = rest.split_first() else {
             return &[];
         };
+        if !self.bare_open && self.key.is_empty() {
+            // Most strings are short keys and values: nothing to search, nothing to hold.
+            let window = rest.get(..self.short).unwrap_or(rest);
+            let end = window.iter().position(|&b| b == b'"' || b == b'\\');
+            if let Some((string, [b'"', after @ ..])) = end.map(|end| rest.split_at(end)) {
+                out.push(*quote);
+                out.extend_from_slice(string);
+                out.push(b'"');
+                self.last.clear();
+                self.last.extend_from_slice(string);
+                return after;
+            }
+        }
         if self.bare_open {
             // Not JSON, perhaps: `password = "…"` in some other notation.
             let mut context = self.bare.tail().to_vec();

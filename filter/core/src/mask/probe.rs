@@ -131,29 +131,16 @@ fn value(set: &MaskSet, text: &[u8], at: usize, end_of_text: bool, answers: &mut
         return;
     }
     if previous == b' ' {
-        match context::scheme(text, at) {
-            Some(scheme) => {
-                let rule = match scheme {
-                    Scheme::Bearer => set.special.bearer,
-                    Scheme::Basic => set.special.basic,
-                };
-                if let Some(rule) = rule {
-                    let verdict = context::credential(text, at, scheme, HOLD_MAX, end_of_text);
-                    answers.add(
-                        rule,
-                        match verdict {
-                            Verdict::Yes(end) if end - at == HOLD_MAX => {
-                                Verdict::Yes((end, After::Run(TOKEN)))
-                            }
-                            other => done(other),
-                        },
-                    );
-                }
-                return;
-            }
-            // Prose: a word after a word. Only an operator before the space opens a value.
-            None if before(text, at, 2).is_some_and(|b| is(b, WORD)) => return,
-            None => {}
+        let last = before(text, at, 2).unwrap_or(b' ');
+        if matches!(last, b'r' | b'c' | b'n' | b'R' | b'C' | b'N')
+            && let Some(scheme) = context::scheme(text, at)
+        {
+            authorization(set, text, at, end_of_text, scheme, answers);
+            return;
+        }
+        // Prose: a word after a word. Only an operator before the space opens a value.
+        if is(last, WORD) {
+            return;
         }
     }
     if let Some(rule) = set.special.url_password {
@@ -177,6 +164,27 @@ fn value(set: &MaskSet, text: &[u8], at: usize, end_of_text: bool, answers: &mut
     }
 }
 
+fn authorization(
+    set: &MaskSet,
+    text: &[u8],
+    at: usize,
+    end_of_text: bool,
+    scheme: Scheme,
+    answers: &mut Answers,
+) {
+    let rule = match scheme {
+        Scheme::Bearer => set.special.bearer,
+        Scheme::Basic => set.special.basic,
+    };
+    if let Some(rule) = rule {
+        let verdict = match context::credential(text, at, scheme, HOLD_MAX, end_of_text) {
+            Verdict::Yes(end) if end - at == HOLD_MAX => Verdict::Yes((end, After::Run(TOKEN))),
+            other => done(other),
+        };
+        answers.add(rule, verdict);
+    }
+}
+
 fn prefixed(
     rule: RuleIndex,
     prefix: &[u8],
@@ -185,11 +193,15 @@ fn prefixed(
     end_of_text: bool,
 ) -> Verdict<(usize, After)> {
     let rest = text.get(at..).unwrap_or_default();
-    if !rest.starts_with(prefix) {
-        return if !end_of_text && prefix.starts_with(rest) {
-            Verdict::More
-        } else {
+    // A plain loop: most prefixes differ in the second or third byte.
+    if !prefix.iter().zip(rest).all(|(a, b)| a == b) {
+        return Verdict::No;
+    }
+    if rest.len() < prefix.len() {
+        return if end_of_text {
             Verdict::No
+        } else {
+            Verdict::More
         };
     }
     let Some(Shape::Prefix {
@@ -208,15 +220,22 @@ fn prefixed(
     };
     // One byte past the longest settles it: no need to look at more.
     let window = part(text, start, text.len().min(start + most + 1));
-    let run = window
+    let mut run = window
         .iter()
         .position(|&b| !is(b, *class))
         .unwrap_or(window.len());
+    // Two full stops are an ellipsis, not a part of a token.
+    if class & DOT != 0
+        && let Some(stop) = part(window, 0, run).windows(2).position(|w| w == b"..")
+    {
+        run = stop;
+    }
     let open = start + run == text.len() && !end_of_text;
     let size = match *length {
         Length::Fixed(n) if run >= n => n,
-        Length::Exactly(n) if run == n && !open => {
-            if byte(text, start + n).is_some_and(|b| is(b, WORD)) {
+        Length::Exactly(n) if run > n || (run == n && !open) => {
+            // A full stop may follow even a token that has dots in it.
+            if byte(text, start + n).is_some_and(|b| is(b, WORD | (*class & !DOT))) {
                 return Verdict::No;
             }
             n
@@ -244,6 +263,9 @@ fn prefixed(
 
 /// Three bytes, a digit, `Q~`, 31 to 34 bytes.
 fn azure(text: &[u8], at: usize, end_of_text: bool) -> Verdict {
+    if byte(text, at + 4).is_some_and(|b| b != b'Q') {
+        return Verdict::No;
+    }
     let signature = [AZURE_CLASS, AZURE_CLASS, AZURE_CLASS, AZURE_DIGIT];
     let rest = text.get(at..).unwrap_or_default();
     let fits = signature.iter().zip(rest).all(|(&class, &b)| is(b, class))

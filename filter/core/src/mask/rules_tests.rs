@@ -244,6 +244,9 @@ fn what_only_looks_like_a_secret_is_left() {
     untouched(&format!("public_key = {long}"));
     untouched("\"password\": \"Enter your password 2\"");
     untouched("secretName: my-service-token-2 token: my-service-token-name-2");
+    untouched("key_token: X509HardwareKeyUsageFlags = 2, token: D3DKMT_PRESENTHISTORYTOKEN_0,");
+    untouched("private_key: x25519_generate_private_key,");
+    untouched("CHALLENGE_PASSWORD: \"challengePassword\",");
     untouched("The password: it must be eight characters long.");
     untouched("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0x me@host");
     untouched("eyJhIjoxfQ.eyJhIjoxfQ.c2lnbmF0dXJlc2lnbmF0dXJl no algorithm");

@@ -72,6 +72,15 @@ impl Scrub {
         Self { needles, prints }
     }
 
+    /// The shortest text in which something is found, in bytes.
+    pub(super) fn shortest(&self) -> usize {
+        self.needles
+            .iter()
+            .map(|needle| needle.bytes.len())
+            .min()
+            .unwrap_or(usize::MAX)
+    }
+
     /// Whether a secret begins at `at`.
     fn at(&self, text: &[u8], at: usize, end_of_text: bool) -> Verdict {
         let mut best = Verdict::No;
@@ -169,26 +178,46 @@ fn prints(needles: &[Needle]) -> [Vec<u8>; 3] {
 
 impl Needle {
     fn at(&self, text: &[u8], from: usize, end_of_text: bool) -> Verdict {
+        let rest = text.get(from..).unwrap_or_default();
+        if rest.starts_with(&self.bytes) {
+            return Verdict::Yes(from + self.bytes.len());
+        }
+        if !end_of_text && self.bytes.starts_with(rest) {
+            return Verdict::More;
+        }
+        if self.percent {
+            self.encoded(text, from, end_of_text)
+        } else {
+            Verdict::No
+        }
+    }
+
+    /// With some or all of the bytes percent-encoded.
+    fn encoded(&self, text: &[u8], from: usize, end_of_text: bool) -> Verdict {
+        let short = if end_of_text {
+            Verdict::No
+        } else {
+            Verdict::More
+        };
         let mut at = from;
         for &wanted in &self.bytes {
             match byte(text, at) {
+                Some(b'%') => match part(text, at + 1, text.len().min(at + 3)) {
+                    [high, low] if hex(*high, *low) == Some(wanted) => at += 3,
+                    [_, _] if wanted == b'%' => at += 1,
+                    [_, _] => return Verdict::No,
+                    _ => return short,
+                },
                 Some(b) if b == wanted => at += 1,
-                Some(b'%') if self.percent => {
-                    let digits = [byte(text, at + 1), byte(text, at + 2)];
-                    let expected = [wanted >> 4, wanted & 15];
-                    for (digit, nibble) in digits.into_iter().zip(expected) {
-                        match digit {
-                            Some(d) if char::from(d).to_digit(16) == Some(u32::from(nibble)) => {}
-                            None if !end_of_text => return Verdict::More,
-                            _ => return Verdict::No,
-                        }
-                    }
-                    at += 3;
-                }
-                None if !end_of_text => return Verdict::More,
-                _ => return Verdict::No,
+                Some(_) => return Verdict::No,
+                None => return short,
             }
         }
         Verdict::Yes(at)
     }
+}
+
+fn hex(high: u8, low: u8) -> Option<u8> {
+    let digit = |b: u8| char::from(b).to_digit(16).map(|d| d as u8);
+    Some((digit(high)? << 4) | digit(low)?)
 }

@@ -5,7 +5,7 @@
 //! released or masked; what lies behind is held. Matches may overlap: the union is masked, and
 //! named after the match that begins it.
 
-use super::classes::{ALNUM, before, byte, is, part, run_end};
+use super::classes::{ALNUM, DELIMITER, SPACE, before, byte, classes, is, part, run_end};
 use super::context::{LOOK_BEHIND, Verdict};
 use super::custom;
 use super::pem;
@@ -94,6 +94,17 @@ impl Text {
             scrubbed: 0,
             line: 0,
             spans: Vec::new(),
+        }
+    }
+
+    /// The length in bytes under which a text without context can hold no secret.
+    pub(super) fn shortest(&self) -> usize {
+        let scrub = self.scrub.as_ref().map_or(usize::MAX, |s| s.shortest());
+        if self.set.custom.is_empty() {
+            // `a://:pwd@` is the shortest that a built-in rule finds something in.
+            scrub.min(9)
+        } else {
+            0
         }
     }
 
@@ -263,16 +274,14 @@ impl Text {
         let text = self.buffer.as_slice();
         let mut at = self.searched;
         while let Some(b) = byte(text, at) {
-            let class = super::classes::classes(b);
+            let class = classes(b);
             let verdict = if class & ALNUM != 0 {
                 if probe::opens(text, at) {
                     probe::word(&self.set, text, at, end_of_text)
                 } else {
                     Verdict::No
                 }
-            } else if b == b'-'
-                || before(text, at, 1).is_some_and(|p| is(p, super::classes::OPENER))
-            {
+            } else if b == b'-' || before(text, at, 1).is_some_and(|p| may_open(p, b)) {
                 probe::mark(&self.set, text, at, end_of_text)
             } else {
                 Verdict::No
@@ -371,6 +380,16 @@ impl Text {
                 self.told = self.masked;
             }
         }
+    }
+}
+
+/// Whether a value can begin with `first`, no word byte, after `previous`.
+#[inline(always)]
+fn may_open(previous: u8, first: u8) -> bool {
+    match previous {
+        0 | b'"' | b'\'' | b'`' => first != previous && !is(first, SPACE),
+        b'=' | b':' | b' ' => !is(first, DELIMITER),
+        _ => false,
     }
 }
 
