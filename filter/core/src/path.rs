@@ -239,7 +239,13 @@ mod tests {
         assert_eq!(segments("/repos/acme/web/"), ["repos", "acme", "web"]);
         assert_eq!(
             segments("/repos/acme/web/contents/.github%2Fworkflows%2fci.yml?ref=a%2Fb"),
-            ["repos", "acme", "web", "contents", ".github/workflows/ci.yml"]
+            [
+                "repos",
+                "acme",
+                "web",
+                "contents",
+                ".github/workflows/ci.yml"
+            ]
         );
         assert_eq!(segments("/a/100%25/b%20c/..."), ["a", "100%", "b c", "..."]);
         assert_eq!(segments("/a/r%C3%A9sum%C3%A9"), ["a", "résumé"]);

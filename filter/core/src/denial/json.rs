@@ -65,13 +65,10 @@ pub(super) fn openai(denial: &Denial<'_>) -> Reply {
         "countersign": facts(denial),
     });
     let mut reply = reply(status, &body);
-    reply.headers.push((
-        "x-github-request-id",
-        text::header(denial.exchange, 128),
-    ));
     reply
         .headers
-        .push(("x-should-retry", "false".to_owned()));
+        .push(("x-github-request-id", text::header(denial.exchange, 128)));
+    reply.headers.push(("x-should-retry", "false".to_owned()));
     reply
 }
 

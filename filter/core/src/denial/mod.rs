@@ -126,10 +126,7 @@ pub fn render(style: &DenialStyle, denial: &Denial<'_>) -> Reply {
     reply.headers.extend([
         ("cache-control", "no-store".to_owned()),
         ("x-countersign-reason", denial.reason.code().to_owned()),
-        (
-            "x-countersign-exchange",
-            text::header(denial.exchange, 128),
-        ),
+        ("x-countersign-exchange", text::header(denial.exchange, 128)),
     ]);
     reply
 }

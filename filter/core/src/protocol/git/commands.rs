@@ -180,12 +180,10 @@ impl GitCommands {
             return Ok(None);
         }
         let length = match self.partial.get(..4) {
-            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => {
-                std::str::from_utf8(digits)
-                    .ok()
-                    .and_then(|text| usize::from_str_radix(text, 16).ok())
-                    .ok_or(CommandFault::Length)?
-            }
+            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => std::str::from_utf8(digits)
+                .ok()
+                .and_then(|text| usize::from_str_radix(text, 16).ok())
+                .ok_or(CommandFault::Length)?,
             _ => return Err(CommandFault::Length),
         };
         // 1 and 2 are protocol v2's, 3 is none, 4 an empty line: none of them belongs here.

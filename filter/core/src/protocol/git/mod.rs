@@ -99,9 +99,9 @@ pub(super) fn judge(head: &RequestHead, path: &RequestPath, body: &[u8]) -> Resu
     let post = head.method.eq_ignore_ascii_case("POST");
     let operation = match route {
         Route::InfoRefs if is_read(&head.method) => {
-            let service = path.parameter("service").map_err(|_| {
-                Fault::new(Reason::PathAmbiguous, "parameter service comes twice")
-            })?;
+            let service = path
+                .parameter("service")
+                .map_err(|_| Fault::new(Reason::PathAmbiguous, "parameter service comes twice"))?;
             let mut operation = read(repo);
             if let Some(service) = service {
                 attribute(&mut operation, "service", service);
@@ -245,10 +245,9 @@ fn repository(segments: &[String]) -> Target {
     match segments {
         [owner, name] => repo_target(owner, name),
         [groups @ .., parent, name] if !groups.is_empty() => match repo_target(parent, name) {
-            Target::Known(tail) => Target::Known(format!(
-                "{}/{tail}",
-                groups.join("/").to_ascii_lowercase()
-            )),
+            Target::Known(tail) => {
+                Target::Known(format!("{}/{tail}", groups.join("/").to_ascii_lowercase()))
+            }
             other => other,
         },
         _ => Target::Any,

@@ -60,10 +60,7 @@ impl Reads {
     /// Whether the body is needed.
     pub(super) fn body(self) -> bool {
         match self {
-            Reads::Path
-            | Reads::Org
-            | Reads::ReadContent
-            | Reads::BranchPath => false,
+            Reads::Path | Reads::Org | Reads::ReadContent | Reads::BranchPath => false,
             Reads::Body(_)
             | Reads::OrgBody(_)
             | Reads::Content(_)
@@ -141,7 +138,9 @@ pub(super) fn operations(found: &Found<'_>, fields: &Fields<'_>) -> Result<Vec<O
         Reads::BranchPath => first.reference = path_branch(found),
         Reads::RenameBranch => {
             first.reference = path_branch(found);
-            first.aliases.extend(["ref.update", PUSH].map(str::to_owned));
+            first
+                .aliases
+                .extend(["ref.update", PUSH].map(str::to_owned));
             show(&mut first, fields, &["new_name"])?;
             let mut created = derived(&first, "ref.create", &[PUSH]);
             created.reference = branch(fields, "new_name")?;
@@ -237,7 +236,9 @@ fn derived(first: &Operation, name: &str, aliases: &[&str]) -> Operation {
         .cloned();
     Operation {
         name: name.to_owned(),
-        aliases: from.chain(aliases.iter().map(|a| (*a).to_owned())).collect(),
+        aliases: from
+            .chain(aliases.iter().map(|a| (*a).to_owned()))
+            .collect(),
         ..first.clone()
     }
 }
@@ -308,7 +309,8 @@ fn tree_paths(entries: Option<&[Value]>) -> Paths {
     let mut paths = Vec::with_capacity(entries.len());
     for entry in entries {
         let text = |name: &str| entry.get(name).and_then(Value::as_str);
-        let folder = text("type") == Some("tree") || matches!(text("mode"), Some("040000" | "40000"));
+        let folder =
+            text("type") == Some("tree") || matches!(text("mode"), Some("040000" | "40000"));
         match text("path") {
             Some(path) if !folder => paths.push(path),
             _ => return Paths::Unknown,

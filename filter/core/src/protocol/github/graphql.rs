@@ -149,7 +149,11 @@ fn read(
                     return Err(Fault::unreadable("a GraphQL fragment is defined twice"));
                 }
             }
-            _ => return Err(Fault::unreadable("a GraphQL schema definition in a request")),
+            _ => {
+                return Err(Fault::unreadable(
+                    "a GraphQL schema definition in a request",
+                ));
+            }
         }
     }
     let named = |operation: &cst::OperationDefinition| {

@@ -298,10 +298,7 @@ fn update_refs(first: Operation, input: &Map<String, Value>) -> Vec<Operation> {
 
 fn show(operation: &mut Operation, members: &Map<String, Value>, names: &[&str]) {
     for name in names {
-        if let Some(value) = members
-            .get(*name)
-            .and_then(crate::protocol::fields::shown)
-        {
+        if let Some(value) = members.get(*name).and_then(crate::protocol::fields::shown) {
             set(operation, name, &value);
         }
     }
