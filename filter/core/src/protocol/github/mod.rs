@@ -121,3 +121,7 @@ fn unlisted(method: &str, path: &RequestPath) -> Operation {
     attributes::set(&mut operation, "path", &path.to_string());
     operation
 }
+
+#[cfg(test)]
+#[path = "github_tests.rs"]
+mod tests;
