@@ -225,7 +225,7 @@ fn git_requests_have_their_operations() {
             "POST",
             "/group/sub/web.git/git-upload-pack",
             "",
-            "repo.read group/sub/web - -",
+            "repo.read * - -",
         ),
         (
             "GET",

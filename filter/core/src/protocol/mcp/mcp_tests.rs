@@ -116,7 +116,12 @@ fn githubs_tools_are_what_they_do() {
             "repo.read acme/web - src",
         ),
         ("search_code", json!({"query":"x"}), "search.read * - -"),
-        ("deploy_everything", repo(json!({})), "mcp.call - - -"),
+        (
+            "deploy_everything",
+            repo(json!({})),
+            "mcp.call acme/web - -",
+        ),
+        ("deploy_everything", json!({}), "mcp.call - - -"),
     ] {
         assert_eq!(described(tool, arguments), expected, "{tool}");
     }
