@@ -1,1 +1,17 @@
-//! End-to-end test harness.
+//! What the end-to-end tests stand on: the repository's built programs, run for real.
+//!
+//! [`Stack::start`] runs the simulated upstream, the console and Envoy with
+//! `envoy/reverse-proxy.yaml`, each on a free port of 127.0.0.1, and ends them when it is dropped.
+//! Tests under `tests/` talk to it with the clients people use: git, curl, gh, SDKs.
+//!
+//! - [`repository`]: where things are: sources, built programs, Envoy
+//! - [`process`]: one program that was started, its log, its end
+//! - [`stack`]: the three programs together
+
+pub mod process;
+pub mod repository;
+pub mod stack;
+
+pub use process::Process;
+pub use repository::Repository;
+pub use stack::{Stack, StackOptions};

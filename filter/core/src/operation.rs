@@ -23,6 +23,14 @@ pub struct Operation {
     pub write: bool,
 }
 
+impl Operation {
+    /// Whether it is a write that no operation table knows (`github.unknown_write`): the policy has
+    /// an answer of its own for those.
+    pub fn is_unknown_write(&self) -> bool {
+        self.write && self.name.ends_with(".unknown_write")
+    }
+}
+
 /// One attribute that a rule can constrain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Target {
@@ -34,14 +42,6 @@ pub enum Target {
     /// The operation has one, but the request does not tell which (an opaque id, a default branch):
     /// every rule that asks for one could match, so it is treated as any.
     Any,
-}
-
-impl Operation {
-    /// Whether it is a write that no table knows (`github.unknown_write`, `git.unknown_write` …),
-    /// which a policy answers apart from its default.
-    pub fn is_unknown_write(&self) -> bool {
-        self.write && self.name.ends_with(".unknown_write")
-    }
 }
 
 impl Target {

@@ -1,0 +1,122 @@
+//! Approvals: a held request asks, a person answers, and exactly one request goes through.
+//!
+//! The life of an approval:
+//! ```text
+//!            join, gone, ticket given            one answer goes out
+//!   asked -> pending ---------------> approved ---------------------> consumed
+//!               |  \                     |
+//!               |   \--> refused         |   (a refusal stands until the ticket ends)
+//!               \------------\-----------\--> expired, when the ticket ends
+//! ```
+//! The database is the truth: an approval is consumed in the transaction before the answer that it
+//! allows is sent, and only by the newest caller that asked. The [`desk`] only wakes callers up.
+
+pub mod book;
+pub mod desk;
+pub mod endpoint;
+pub mod question;
+
+mod decide;
+mod read;
+
+pub(crate) use decide::objection;
+pub use decide::{Decided, Refused as DecisionRefused, decide};
+pub use desk::Desk;
+pub use question::Question;
+pub use read::{Approval, Event, Vote, events, find, list, pending_count};
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+
+/// What an approval is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nobody has decided yet.
+    Pending,
+    /// Granted and not used yet.
+    Approved,
+    /// Refused; the same request is answered so until its ticket ends.
+    Refused,
+    /// Granted, and used by one request.
+    Consumed,
+    /// The ticket ended before the approval was used.
+    Expired,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Approved,
+        Self::Refused,
+        Self::Consumed,
+        Self::Expired,
+    ];
+
+    /// The word for it in the database and in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Refused => "refused",
+            Self::Consumed => "consumed",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// Reads [`State::as_str`] back.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+}
+
+impl ToSql for State {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.as_str().to_sql()
+    }
+}
+
+impl FromSql for State {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Self::from_word(value.as_str()?).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+/// One step in an approval's life, each a row that stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A request was held and the question put.
+    Asked,
+    /// The same request came again and took the place of the caller before.
+    Joined,
+    /// The caller waited as long as it may and was given a ticket.
+    Ticket,
+    /// The caller's connection went away.
+    Gone,
+    /// A reviewer approved.
+    Approved,
+    /// A reviewer refused.
+    Refused,
+    /// The refused request came again within its ticket and was refused again.
+    Repeated,
+    /// One request went through.
+    Consumed,
+    /// The ticket ended.
+    Expired,
+}
+
+impl Step {
+    /// The word for it in the database and in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Joined => "joined",
+            Self::Ticket => "ticket",
+            Self::Gone => "gone",
+            Self::Approved => "approved",
+            Self::Refused => "refused",
+            Self::Repeated => "repeated",
+            Self::Consumed => "consumed",
+            Self::Expired => "expired",
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
+
+use crate::bootstrap::{self, Address, Changes, Target};
+use crate::clock::{Clock, Millis, parse_duration};
+use crate::data_folder::DataFolder;
+use crate::dev_idp::keys::Algorithm;
+use crate::dev_idp::token::{self, Claims, parse_claim};
+use crate::failure::Failure;
+use crate::people::{self, Person, UserError};
+use crate::policy::check;
+use crate::serve::{self, Options};
+use crate::store::meta;
+
+/// Where `user add` finds the console's address, for the sign-in link.
+pub(crate) const PUBLIC_URL: &str = "public_url";
+
+/// The console of Countersign: a person, a policy and a record between AI coding agents and the
+/// systems they act on.
+#[derive(Parser)]
+#[command(
+    name = "countersign",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the console: approvals, the log intake, and the pages for people
+    Serve(Serve),
+    /// Add, list and remove the people who may sign in
+    #[command(subcommand)]
+    User(User),
+    /// Check a policy, or the policy in an Envoy bootstrap, with the filter's own compiler
+    Check(Check),
+    /// Print an Envoy bootstrap with changes: policy, module, ports, upstreams
+    Bootstrap(Bootstrap),
+    /// Print an identity token of a development console
+    Token(Token),
+}
+
+/// Runs the console until SIGINT or SIGTERM.
+///
+/// The key that the gateway shows is read from the environment variable COUNTERSIGN_GATEWAY_KEY
+/// (at least 16 characters). `listening on http://...` on standard output says that the console is
+/// ready.
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  export COUNTERSIGN_GATEWAY_KEY=$(openssl rand -hex 32)
+  countersign serve --data ./data")]
+struct Serve {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8600")]
+    listen: SocketAddr,
+    /// The data folder; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Where people reach the console, for links; the listen address if not given
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
+    public_url: Option<String>,
+    /// Also give out identities, for development; only on a loopback address and with a data
+    /// folder of its own
+    #[arg(long)]
+    dev: bool,
+}
+
+#[derive(Subcommand)]
+enum User {
+    /// Add a person and print the sign-in link
+    ///
+    /// The link holds the person's secret, which is not kept and cannot be shown again. The same
+    /// secret is the bearer token of the console's JSON API.
+    Add {
+        /// The person's name; the same as in his identity tokens, so that nobody approves his own
+        /// requests
+        name: String,
+        /// The console's data folder
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// A group the person is in, as rules name it; may be given several times
+        #[arg(long = "group", value_name = "G")]
+        groups: Vec<String>,
+        /// The person's e-mail address, as in his identity tokens
+        #[arg(long, value_name = "ADDRESS")]
+        email: Option<String>,
+    },
+    /// List everybody who may sign in
+    List {
+        /// The console's data folder
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Remove a person; sessions end at once
+    Remove {
+        /// The person's name
+        name: String,
+        /// The console's data folder
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+}
+
+/// Checks a policy with the compiler that runs in Envoy.
+///
+/// FILE is a policy in YAML or JSON, or an Envoy bootstrap, an EnvoyFilter or a WasmPlugin that
+/// has one inside. Every error is printed as FILE:LINE:COLUMN: PATH: MESSAGE, and the exit status
+/// is 1 if there is one. Secrets need not be set here.
+#[derive(Args)]
+struct Check {
+    /// The file to check
+    file: PathBuf,
+}
+
+/// Prints an Envoy bootstrap with changes, as JSON, which Envoy loads under a name that ends in
+/// .json or .yaml. All changes are made on the parsed file; a name that is not in it is an error.
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  countersign bootstrap envoy/reverse-proxy.yaml --policy policy.yaml \\
+    --listener gateway=127.0.0.1:10001 --upstream github > envoy.json")]
+struct Bootstrap {
+    /// The bootstrap to start from
+    file: PathBuf,
+    /// Replace the filter's configuration by this policy, which is checked first
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Path of countersign.wasm, as Envoy will open it
+    #[arg(long, value_name = "PATH")]
+    wasm: Option<String>,
+    /// Let a listener listen elsewhere; may be given several times
+    #[arg(long = "listener", value_name = "NAME=ADDR:PORT")]
+    listeners: Vec<Target>,
+    /// Send a cluster elsewhere; may be given several times
+    #[arg(long = "cluster", value_name = "NAME=ADDR:PORT")]
+    clusters: Vec<Target>,
+    /// Let the admin interface listen elsewhere
+    #[arg(long, value_name = "ADDR:PORT")]
+    admin: Option<Address>,
+    /// Send the clusters github-api, github-git and copilot to GitHub itself, over TLS
+    #[arg(long, value_enum)]
+    upstream: Option<Upstream>,
+    /// Trust these certificate authorities (PEM) for --upstream, instead of the system's
+    #[arg(long, value_name = "FILE", requires = "upstream")]
+    upstream_ca: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Upstream {
+    Github,
+}
+
+/// Prints a JSON Web Token signed by a development console's key.
+///
+/// It works on a data folder that `countersign serve --dev` has made, and on no other. The issuer
+/// is that console's address with /dev behind it.
+#[derive(Args)]
+struct Token {
+    /// The development console's data folder
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Who the token is for (sub)
+    #[arg(long, value_name = "S")]
+    subject: String,
+    /// A group (groups); may be given several times
+    #[arg(long = "group", value_name = "G")]
+    groups: Vec<String>,
+    /// An e-mail address (email)
+    #[arg(long, value_name = "E")]
+    email: Option<String>,
+    /// Whom it is meant for (aud)
+    #[arg(long, value_name = "A", default_value = "countersign")]
+    audience: String,
+    /// How long it is valid; negative for one that has expired
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_ttl, allow_hyphen_values = true)]
+    ttl: Millis,
+    /// Signature algorithm
+    #[arg(long, value_enum, default_value = "ES256", ignore_case = true)]
+    alg: Algorithm,
+    /// Any other claim, which counts over all of the above; VALUE may be JSON; may be given several
+    /// times
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = parse_claim)]
+    claims: Vec<(String, Value)>,
+}
+
+/// Does what the command line says.
+pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Command::Serve(Serve {
+            listen,
+            data,
+            public_url,
+            dev,
+        }) => {
+            serve::serve(&Options {
+                listen,
+                data,
+                public_url,
+                dev,
+            })?;
+        }
+        Command::User(user) => run_user(user)?,
+        Command::Check(Check { file }) => return run_check(&file),
+        Command::Bootstrap(asked) => {
+            let changes = Changes {
+                policy: asked.policy,
+                wasm: asked.wasm,
+                listeners: asked.listeners,
+                clusters: asked.clusters,
+                admin: asked.admin,
+                github: matches!(asked.upstream, Some(Upstream::Github)),
+                upstream_ca: asked.upstream_ca,
+            };
+            println!("{}", bootstrap::changed(&asked.file, &changes)?);
+        }
+        Command::Token(asked) => {
+            let claims = Claims {
+                subject: asked.subject,
+                groups: asked.groups,
+                email: asked.email,
+                audience: asked.audience,
+                lifetime: asked.ttl,
+                more: asked.claims,
+            };
+            println!(
+                "{}",
+                token::issue(&asked.data, Clock::System.now(), asked.alg, claims)?
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_user(user: User) -> Result<(), Failure> {
+    match user {
+        User::Add {
+            name,
+            data,
+            groups,
+            email,
+        } => {
+            let store = DataFolder::open_or_make(&data)?.store()?;
+            let now = Clock::System.now();
+            let person = Person {
+                name,
+                email,
+                groups,
+            };
+            let added = store.write_now(move |c| match people::add(c, now, &person) {
+                Ok(secret) => Ok(Ok(secret)),
+                Err(UserError::Store(error)) => Err(error),
+                Err(other) => Ok(Err(other)),
+            })?;
+            let secret = added.map_err(|error| Failure::plain(error.to_string()))?;
+            let url = store
+                .read_now(|c| meta::get(c, PUBLIC_URL))?
+                .unwrap_or_else(|| "http://127.0.0.1:8600".to_owned());
+            println!("{url}/sign-in#{secret}");
+        }
+        User::List { data } => {
+            let store = DataFolder::open(&data)?.store()?;
+            for person in store.read_now(people::list)? {
+                println!(
+                    "{}\t{}\t{}",
+                    person.name,
+                    person.email.as_deref().unwrap_or("-"),
+                    person.groups.join(",")
+                );
+            }
+        }
+        User::Remove { name, data } => {
+            let store = DataFolder::open(&data)?.store()?;
+            let wanted = name.clone();
+            if !store.write_now(move |c| people::remove(c, &wanted))? {
+                return Err(Failure::new(
+                    format!("there is no user `{name}`"),
+                    "`countersign user list --data DIR` shows who there is.",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn run_check(file: &std::path::Path) -> Result<ExitCode, Failure> {
+    let problems = check::problems(&check::read_file(file)?);
+    if problems.is_empty() {
+        println!("{}: the policy compiles", file.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{}", check::report(file, &problems));
+    Ok(ExitCode::FAILURE)
+}
+
+fn parse_ttl(text: &str) -> Result<Millis, String> {
+    match text.strip_prefix('-') {
+        Some(past) => parse_duration(past).map(|length| -length),
+        None => parse_duration(text),
+    }
+}
+
+fn parse_url(text: &str) -> Result<String, String> {
+    let wrong = || format!("`{text}` is not an address such as https://countersign.example.com");
+    let uri: axum::http::Uri = text.parse().map_err(|_| wrong())?;
+    match (uri.scheme_str(), uri.host(), uri.query()) {
+        (Some("http" | "https"), Some(_), None) => Ok(text.trim_end_matches('/').to_owned()),
+        _ => Err(wrong()),
+    }
+}

@@ -1,0 +1,236 @@
+//! Keeping records: the record itself, its exchange's row, its operations and its words.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::{Map, Value};
+
+use super::record::{Half, Record, text};
+use crate::clock::Millis;
+use crate::store::StoreError;
+
+/// Operations of one exchange that are spelled out in lists; the page of the exchange has all.
+const IN_WORDS: usize = 4;
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// New records.
+    pub stored: u64,
+    /// Records that were there.
+    pub duplicates: u64,
+}
+
+/// Stores a batch, inside the caller's transaction.
+pub fn keep(c: &Connection, now: Millis, records: &[Record]) -> Result<Kept, StoreError> {
+    let mut kept = Kept::default();
+    for record in records {
+        match insert(c, now, record)? {
+            None => kept.duplicates += 1,
+            Some(id) => {
+                kept.stored += 1;
+                let row = exchange_row(c, record)?;
+                let operations = operations(&record.attributes);
+                for operation in operations.iter().flat_map(|operation| operation.names()) {
+                    c.prepare_cached(
+                        "INSERT OR IGNORE INTO exchange_operations (operation, exchange) VALUES (?1, ?2)",
+                    )?
+                    .execute(params![operation, row])?;
+                }
+                c.prepare_cached("INSERT INTO record_words (rowid, words) VALUES (?1, ?2)")?
+                    .execute(params![id, words(&record.attributes)])?;
+            }
+        }
+    }
+    Ok(kept)
+}
+
+/// The new record's row, or nothing if it was there.
+fn insert(c: &Connection, now: Millis, record: &Record) -> Result<Option<i64>, StoreError> {
+    let number_known: bool = c
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM records WHERE worker = ?1 AND seq = ?2)")?
+        .query_row(params![record.worker, record.seq], |row| row.get(0))?;
+    let id: Option<i64> = c
+        .prepare_cached(
+            "INSERT INTO records (worker, seq, digest, exchange, event, received_at, record)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (worker, seq, digest) DO NOTHING RETURNING id",
+        )?
+        .query_row(
+            params![
+                record.worker,
+                record.seq,
+                record.digest,
+                record.exchange,
+                record.half.event_name(),
+                now,
+                record.whole
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    if id.is_some() {
+        c.prepare_cached(
+            "INSERT INTO workers (worker, first_at, last_at, highest, records) VALUES (?1, ?2, ?2, ?3, 1)
+             ON CONFLICT (worker) DO UPDATE SET
+               last_at = excluded.last_at,
+               highest = max(highest, excluded.highest),
+               records = records + ?4",
+        )?
+        .execute(params![
+            record.worker,
+            now,
+            record.seq,
+            i64::from(!number_known)
+        ])?;
+    }
+    Ok(id)
+}
+
+/// Brings the exchange's row up to date and returns its id. Values of an outcome count over values
+/// of a request, whichever came first.
+fn exchange_row(c: &Connection, record: &Record) -> Result<i64, StoreError> {
+    let a = &record.attributes;
+    let operations = operations(a);
+    let mut in_words: Vec<String> = operations
+        .iter()
+        .take(IN_WORDS)
+        .map(Operation::words)
+        .collect();
+    if operations.len() > IN_WORDS {
+        in_words.push(format!("and {} more", operations.len() - IN_WORDS));
+    }
+    let outcome = record.half == Half::Outcome;
+    let masked: i64 = a
+        .get("countersign.masks")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|mask| mask.get("count").and_then(Value::as_i64))
+        .sum();
+    Ok(c
+        .prepare_cached(
+            "INSERT INTO exchanges (exchange, at, user_id, user_email, session, connection, method, url,
+               operations, decision, reason, rule, approval, model, status, duration_us, ended, masked,
+               has_request, has_outcome)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
+             ON CONFLICT (exchange) DO UPDATE SET
+               at          = min(at, excluded.at),
+               user_id     = iif(has_outcome, coalesce(user_id, excluded.user_id), coalesce(excluded.user_id, user_id)),
+               user_email  = iif(has_outcome, coalesce(user_email, excluded.user_email), coalesce(excluded.user_email, user_email)),
+               session     = iif(has_outcome, coalesce(session, excluded.session), coalesce(excluded.session, session)),
+               connection  = iif(has_outcome, coalesce(connection, excluded.connection), coalesce(excluded.connection, connection)),
+               method      = iif(has_outcome, coalesce(method, excluded.method), coalesce(excluded.method, method)),
+               url         = iif(has_outcome, coalesce(url, excluded.url), coalesce(excluded.url, url)),
+               operations  = iif(has_outcome OR excluded.operations = '', operations, excluded.operations),
+               decision    = iif(has_outcome, coalesce(decision, excluded.decision), coalesce(excluded.decision, decision)),
+               reason      = iif(has_outcome, coalesce(reason, excluded.reason), coalesce(excluded.reason, reason)),
+               rule        = iif(has_outcome, coalesce(rule, excluded.rule), coalesce(excluded.rule, rule)),
+               approval    = iif(has_outcome, coalesce(approval, excluded.approval), coalesce(excluded.approval, approval)),
+               model       = iif(has_outcome, coalesce(model, excluded.model), coalesce(excluded.model, model)),
+               status      = coalesce(excluded.status, status),
+               duration_us = coalesce(excluded.duration_us, duration_us),
+               ended       = coalesce(excluded.ended, ended),
+               masked      = max(masked, excluded.masked),
+               has_request = has_request OR excluded.has_request,
+               has_outcome = has_outcome OR excluded.has_outcome
+             RETURNING id",
+        )?
+        .query_row(
+            params![
+                record.exchange,
+                record.at,
+                text(a, "user.id"),
+                text(a, "user.email"),
+                text(a, "countersign.session.id"),
+                text(a, "countersign.connection"),
+                text(a, "http.request.method"),
+                text(a, "url.full"),
+                in_words.join("; "),
+                text(a, "countersign.decision"),
+                text(a, "countersign.reason"),
+                text(a, "countersign.rule"),
+                text(a, "countersign.approval.id"),
+                text(a, "gen_ai.request.model"),
+                number(a, "http.response.status_code"),
+                number(a, "countersign.duration_us"),
+                text(a, "countersign.end"),
+                masked,
+                i64::from(!outcome),
+                i64::from(outcome)
+            ],
+            |row| row.get(0),
+        )?)
+}
+
+struct Operation<'a>(&'a Map<String, Value>);
+
+impl Operation<'_> {
+    fn names(&self) -> impl Iterator<Item = &str> {
+        text(self.0, "name")
+            .into_iter()
+            .chain(strings(self.0.get("aliases")))
+    }
+
+    fn words(&self) -> String {
+        ["name", "repo", "ref"]
+            .into_iter()
+            .filter_map(|key| text(self.0, key))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
+
+fn operations(attributes: &Map<String, Value>) -> Vec<Operation<'_>> {
+    attributes
+        .get("countersign.operations")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|operation| operation.as_object().map(Operation))
+        .collect()
+}
+
+fn strings(value: Option<&Value>) -> impl Iterator<Item = &str> {
+    value
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+}
+
+fn number(attributes: &Map<String, Value>, key: &str) -> Option<i64> {
+    attributes.get(key).and_then(Value::as_i64)
+}
+
+/// The text that a search looks through: who, where, what, why, and the bodies that are text.
+fn words(attributes: &Map<String, Value>) -> String {
+    const NAMES: [&str; 10] = [
+        "user.id",
+        "user.email",
+        "url.full",
+        "countersign.session.id",
+        "countersign.connection",
+        "countersign.reason",
+        "countersign.reason.detail",
+        "countersign.rule",
+        "countersign.approval.by",
+        "gen_ai.request.model",
+    ];
+    let mut words: Vec<&str> = NAMES
+        .into_iter()
+        .filter_map(|key| text(attributes, key))
+        .collect();
+    for operation in operations(attributes) {
+        let Operation(map) = operation;
+        words.extend(
+            ["name", "repo", "ref"]
+                .into_iter()
+                .filter_map(|key| text(map, key)),
+        );
+        words.extend(strings(map.get("paths")));
+    }
+    for body in ["countersign.request.body", "countersign.response.body"] {
+        let is_text = text(attributes, &format!("{body}.encoding")) != Some("base64");
+        words.extend(text(attributes, body).filter(|_| is_text));
+    }
+    words.join("\n")
+}

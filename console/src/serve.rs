@@ -1,0 +1,204 @@
+//! `countersign serve`: from an address and a data folder to a running console, and back.
+
+use std::io::{ErrorKind, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::approvals::book;
+use crate::cli::PUBLIC_URL;
+use crate::clock::Clock;
+use crate::data_folder::{self, DataFolder, Kind};
+use crate::dev_idp;
+use crate::failure::Failure;
+use crate::secret::Secret;
+use crate::store::{Store, meta};
+use crate::web::{App, router};
+
+/// The environment variable that holds the gateway key: not an option, which `ps` would show.
+pub const GATEWAY_KEY: &str = "COUNTERSIGN_GATEWAY_KEY";
+const SHORTEST_KEY: usize = 16;
+/// After a signal, connections get this long to finish.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often tickets are looked at that nobody asks for.
+const EXPIRY: Duration = Duration::from_secs(1);
+
+/// How to serve.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The data folder.
+    pub data: PathBuf,
+    /// Where people reach the console; the listen address if not given.
+    pub public_url: Option<String>,
+    /// Turns the development identity provider on.
+    pub dev: bool,
+}
+
+/// Serves until SIGINT or SIGTERM.
+pub fn serve(options: &Options) -> Result<(), Failure> {
+    let gateway_key = gateway_key()?;
+    if options.dev && !options.listen.ip().is_loopback() {
+        return Err(Failure::new(
+            format!(
+                "--dev does not listen on {}: anyone who reaches it could be anyone",
+                options.listen.ip()
+            ),
+            "Use a loopback address (--listen 127.0.0.1:8600), or leave out --dev.",
+        ));
+    }
+    // First of all, so that a taken port leaves the data folder as it is.
+    let listener = TcpListener::bind(options.listen)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .map_err(|error| cannot_listen(options.listen, &error))?;
+    let folder = DataFolder::open_or_make(&options.data)?;
+    let _lock = folder.lock()?;
+    let store = folder.store()?;
+    let kind = if options.dev {
+        Kind::Development
+    } else {
+        Kind::Production
+    };
+    data_folder::claim_kind(&store, &options.data, kind)?;
+    if options.dev {
+        store.write_now(dev_idp::keys::ensure)?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::plain(format!("the console cannot start: {error}")))?;
+    let result = runtime.block_on(run(options, listener, store.clone(), gateway_key));
+    // Held requests have their answers; what is left are readers of a page.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    store.close();
+    result
+}
+
+async fn run(
+    options: &Options,
+    listener: TcpListener,
+    store: Store,
+    gateway_key: Secret,
+) -> Result<(), Failure> {
+    let address = listener
+        .local_addr()
+        .map_err(|error| cannot_listen(options.listen, &error))?;
+    let listener = tokio::net::TcpListener::from_std(listener)
+        .map_err(|error| cannot_listen(options.listen, &error))?;
+    let public_url = match &options.public_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("http://{address}"),
+    };
+    let (stop, stopping) = watch::channel(false);
+    let clock = Clock::System;
+    let app = App::new(
+        store,
+        clock.clone(),
+        gateway_key,
+        &public_url,
+        options.dev,
+        stopping.clone(),
+    );
+    let (now, issuer, dev) = (clock.now(), app.page("/dev"), options.dev);
+    let link = public_url.clone();
+    app.store
+        .write(move |c| {
+            meta::set(c, PUBLIC_URL, &link)?;
+            if dev {
+                meta::set(c, dev_idp::ISSUER, &issuer)?;
+            }
+            book::forget_waiters(c, now)
+        })
+        .await?;
+    if options.dev {
+        eprintln!(
+            "\n  *** DEVELOPMENT CONSOLE ***\n  \
+             It gives out identities at {public_url}/dev: anyone with this data folder can be anyone.\n  \
+             Never put it in front of a real GitHub organisation.\n"
+        );
+    }
+    let expiry = tokio::spawn(expire_tickets(app.clone()));
+    let mut wait_for_stop = stopping.clone();
+    let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
+        // An error means that the sender is gone, and with it the console.
+        let _ = wait_for_stop.wait_for(|stop| *stop).await;
+    });
+    let mut stdout = std::io::stdout();
+    // A closed pipe is the starter's business, not a reason to stop.
+    let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+    let server = tokio::spawn(server.into_future());
+    wait_for_signal().await?;
+    tracing::info!("stopping: held requests are given their tickets");
+    let _ = stop.send(true);
+    expiry.abort();
+    match tokio::time::timeout(GRACE, server).await {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(error))) => Err(Failure::plain(format!("the console stopped: {error}"))),
+        Ok(Err(error)) => Err(Failure::plain(format!("the console stopped: {error}"))),
+        Err(_) => {
+            tracing::warn!("some connections did not finish in time and were cut");
+            Ok(())
+        }
+    }
+}
+
+async fn expire_tickets(app: App) {
+    loop {
+        tokio::time::sleep(EXPIRY).await;
+        let now = app.clock.now();
+        match app.store.write(move |c| book::expire(c, now)).await {
+            Ok(0) => {}
+            Ok(_) => app.announce(),
+            Err(error) => tracing::error!(%error, "tickets could not be ended"),
+        }
+    }
+}
+
+async fn wait_for_signal() -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::plain(format!("no signal handler: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+fn gateway_key() -> Result<Secret, Failure> {
+    let remedy = format!(
+        "Make one with `openssl rand -hex 32` and set it as {GATEWAY_KEY} for the console and for Envoy."
+    );
+    let key = std::env::var(GATEWAY_KEY).unwrap_or_default();
+    if key.is_empty() {
+        return Err(Failure::new(format!("{GATEWAY_KEY} is not set"), remedy));
+    }
+    if key.len() < SHORTEST_KEY || !key.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(Failure::new(
+            format!("{GATEWAY_KEY} is not at least {SHORTEST_KEY} printable ASCII characters"),
+            remedy,
+        ));
+    }
+    Ok(Secret::new(key))
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::AddrInUse => Failure::new(
+            format!("{address} is in use by another program"),
+            "Stop that program, or choose another port with --listen ADDR:PORT (port 0 takes a free one).",
+        ),
+        ErrorKind::PermissionDenied => Failure::new(
+            format!("this user may not listen on {address}"),
+            "Choose a port above 1023 with --listen ADDR:PORT.",
+        ),
+        _ => Failure::new(
+            format!("the console cannot listen on {address}: {error}"),
+            "Choose an address of this machine with --listen ADDR:PORT.",
+        ),
+    }
+}

@@ -1,0 +1,156 @@
+//! The tables, as a list of steps. A step that has been released is never edited: add another.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::StoreError;
+
+/// Step n brings `user_version` from n to n + 1.
+const STEPS: &[&str] = &[FIRST];
+
+/// Brings the database to the newest schema, all steps in one transaction.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = STEPS.len() as i64;
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    for step in STEPS.iter().skip(found.max(0) as usize) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", known)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Times are milliseconds since the Unix epoch unless a name says otherwise.
+const FIRST: &str = "
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE users (
+    name        TEXT PRIMARY KEY,
+    email       TEXT,
+    groups      TEXT NOT NULL,           -- JSON array
+    secret_hash TEXT NOT NULL UNIQUE,
+    added_at    INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE sessions (
+    token_hash TEXT PRIMARY KEY,
+    user       TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
+    started_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX sessions_user ON sessions (user);
+
+CREATE TABLE dev_keys (
+    algorithm TEXT PRIMARY KEY,          -- RS256 | ES256 | EdDSA
+    kid       TEXT NOT NULL UNIQUE,
+    private   BLOB NOT NULL
+) STRICT;
+
+-- What was asked, and what became of it.
+CREATE TABLE approvals (
+    id            TEXT PRIMARY KEY,
+    fingerprint   TEXT NOT NULL,
+    state         TEXT NOT NULL,         -- pending | approved | refused | consumed | expired
+    question      TEXT NOT NULL,         -- JSON, as first asked
+    subject       TEXT NOT NULL,
+    asked_at      INTEGER NOT NULL,
+    expires_at    INTEGER NOT NULL,      -- end of the ticket
+    hold_until    INTEGER NOT NULL,      -- when the newest waiter stops waiting
+    waiter        TEXT,                  -- the caller that is held right now
+    decided_at    INTEGER,
+    decided_by    TEXT,
+    decided_why   TEXT,
+    consumed_at   INTEGER,
+    consumed_by   TEXT                   -- exchange id
+) STRICT;
+-- At most one open or refused approval per fingerprint is looked up; consumed and expired are history.
+CREATE UNIQUE INDEX approvals_open ON approvals (fingerprint) WHERE state IN ('pending', 'approved', 'refused');
+CREATE INDEX approvals_asked ON approvals (asked_at);
+CREATE INDEX approvals_live ON approvals (state, expires_at) WHERE state IN ('pending', 'approved', 'refused');
+
+CREATE TABLE approval_votes (
+    approval TEXT NOT NULL REFERENCES approvals (id),
+    who      TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    why      TEXT,
+    PRIMARY KEY (approval, who)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE approval_events (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    approval TEXT NOT NULL REFERENCES approvals (id),
+    at       INTEGER NOT NULL,
+    kind     TEXT NOT NULL,
+    who      TEXT,
+    exchange TEXT,
+    note     TEXT
+) STRICT;
+CREATE INDEX approval_events_approval ON approval_events (approval, id);
+
+-- Every record as it came. A resend has the same worker, number and digest.
+CREATE TABLE records (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    worker      TEXT NOT NULL,
+    seq         INTEGER NOT NULL,
+    digest      BLOB NOT NULL,           -- SHA-256 of the record, observation time left out
+    exchange    TEXT NOT NULL,
+    event       TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    record      TEXT NOT NULL,           -- OTLP JSON: resource, scope, logRecord
+    UNIQUE (worker, seq, digest)
+) STRICT;
+CREATE INDEX records_exchange ON records (exchange, id);
+
+CREATE TABLE workers (
+    worker     TEXT PRIMARY KEY,
+    first_at   INTEGER NOT NULL,
+    last_at    INTEGER NOT NULL,
+    highest    INTEGER NOT NULL,
+    records    INTEGER NOT NULL          -- different numbers seen
+) STRICT;
+
+-- One row per exchange, for finding it: the newest value of what its records say.
+CREATE TABLE exchanges (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    exchange    TEXT NOT NULL UNIQUE,
+    at          INTEGER NOT NULL,
+    user_id     TEXT,
+    user_email  TEXT,
+    session     TEXT,
+    connection  TEXT,
+    method      TEXT,
+    url         TEXT,
+    operations  TEXT NOT NULL,           -- what was asked for, in words
+    decision    TEXT,
+    reason      TEXT,
+    rule        TEXT,
+    approval    TEXT,
+    model       TEXT,
+    status      INTEGER,
+    duration_us INTEGER,
+    ended       TEXT,
+    masked      INTEGER NOT NULL DEFAULT 0,
+    has_request INTEGER NOT NULL DEFAULT 0,
+    has_outcome INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX exchanges_at ON exchanges (at, id);
+CREATE INDEX exchanges_user ON exchanges (user_id, at, id);
+CREATE INDEX exchanges_decision ON exchanges (decision, at, id);
+CREATE INDEX exchanges_connection ON exchanges (connection, at, id);
+CREATE INDEX exchanges_session ON exchanges (session, at, id);
+
+CREATE TABLE exchange_operations (
+    operation TEXT NOT NULL,
+    exchange  INTEGER NOT NULL REFERENCES exchanges (id),
+    PRIMARY KEY (operation, exchange)
+) STRICT, WITHOUT ROWID;
+
+-- Words of prompts, bodies, addresses and names; rowid is records.id. The text itself is in records.
+CREATE VIRTUAL TABLE record_words USING fts5 (words, content = '', contentless_delete = 1);
+";

@@ -1,0 +1,217 @@
+//! The pages' content as JSON, for tests and tools. Times are RFC 3339.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::App;
+use super::approvals::{status_of, take_decision};
+use super::audit::Asked;
+use super::auth::ApiCaller;
+use crate::approvals::{self, Approval, Event, State as ApprovalState};
+use crate::clock::rfc3339;
+use crate::exchanges::{self, Summary};
+use crate::intake::record::Half;
+use crate::store::StoreError;
+
+const APPROVALS: u32 = 500;
+
+#[derive(Deserialize)]
+pub(super) struct Which {
+    state: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Reason {
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+pub(super) async fn approvals(
+    State(app): State<App>,
+    _caller: ApiCaller,
+    Query(which): Query<Which>,
+) -> Response {
+    let states = match which.state.as_deref() {
+        None | Some("") => ApprovalState::ALL.to_vec(),
+        Some(word) => match ApprovalState::from_word(word) {
+            Some(state) => vec![state],
+            None => {
+                return problem(
+                    StatusCode::BAD_REQUEST,
+                    &format!("no state is called {word}"),
+                );
+            }
+        },
+    };
+    let now = app.clock.now();
+    let found = app
+        .store
+        .read(move |c| approvals::list(c, now, &states, APPROVALS))
+        .await;
+    match found {
+        Ok(found) => {
+            let list: Vec<Value> = found.iter().map(approval_json).collect();
+            Json(json!({ "approvals": list })).into_response()
+        }
+        Err(error) => unavailable(&error),
+    }
+}
+
+pub(super) async fn approval(
+    State(app): State<App>,
+    _caller: ApiCaller,
+    Path(id): Path<String>,
+) -> Response {
+    with_events(&app, id).await
+}
+
+pub(super) async fn approve(
+    State(app): State<App>,
+    caller: ApiCaller,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
+    settle(app, caller, id, &body, true).await
+}
+
+pub(super) async fn refuse(
+    State(app): State<App>,
+    caller: ApiCaller,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
+    settle(app, caller, id, &body, false).await
+}
+
+async fn settle(app: App, caller: ApiCaller, id: String, body: &[u8], yes: bool) -> Response {
+    let reason = if body.is_empty() {
+        Reason::default()
+    } else {
+        match serde_json::from_slice(body) {
+            Ok(reason) => reason,
+            Err(error) => return problem(StatusCode::BAD_REQUEST, &error.to_string()),
+        }
+    };
+    let why = reason.reason.unwrap_or_default();
+    match take_decision(&app, &id, caller.0, yes, &why).await {
+        Ok(Ok(_)) => with_events(&app, id).await,
+        Ok(Err(refused)) => problem(status_of(&refused), &refused.to_string()),
+        Err(error) => unavailable(&error),
+    }
+}
+
+async fn with_events(app: &App, id: String) -> Response {
+    let found = app
+        .store
+        .read(move |c| {
+            let events = approvals::events(c, &id)?;
+            Ok(approvals::find(c, &id)?.map(|approval| (approval, events)))
+        })
+        .await;
+    match found {
+        Ok(Some((approval, events))) => {
+            let mut value = approval_json(&approval);
+            value["events"] = events.iter().map(event_json).collect();
+            Json(value).into_response()
+        }
+        Ok(None) => problem(StatusCode::NOT_FOUND, "there is no such approval"),
+        Err(error) => unavailable(&error),
+    }
+}
+
+pub(super) async fn exchanges(
+    State(app): State<App>,
+    _caller: ApiCaller,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let filter = match asked.filter(app.clock.now()) {
+        Ok(filter) => filter,
+        Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
+    };
+    match app.store.read(move |c| exchanges::search(c, &filter)).await {
+        Ok(found) => {
+            let list: Vec<Value> = found.exchanges.iter().map(summary_json).collect();
+            let next = found.next.map(|cursor| cursor.to_string());
+            Json(json!({ "exchanges": list, "next": next })).into_response()
+        }
+        Err(error) => unavailable(&error),
+    }
+}
+
+pub(super) async fn exchange(
+    State(app): State<App>,
+    _caller: ApiCaller,
+    Path(id): Path<String>,
+) -> Response {
+    match app.store.read(move |c| exchanges::detail(c, &id)).await {
+        Ok(Some(detail)) => {
+            let newest = |half: Half| {
+                let of_half = |part: &&exchanges::Part| part.record.event == half.event_name();
+                let part = detail.records.iter().rev().find(of_half);
+                part.map(|part| &part.record.attributes)
+            };
+            let mut value = summary_json(&detail.summary);
+            value["request"] = json!(newest(Half::Request));
+            value["outcome"] = json!(newest(Half::Outcome));
+            value["records"] = json!(detail.records);
+            Json(value).into_response()
+        }
+        Ok(None) => problem(StatusCode::NOT_FOUND, "no record of such an exchange"),
+        Err(error) => unavailable(&error),
+    }
+}
+
+fn summary_json(summary: &Summary) -> Value {
+    let mut value = json!(summary);
+    value["at"] = rfc3339(summary.at).into();
+    value
+}
+
+fn approval_json(approval: &Approval) -> Value {
+    let question = &approval.question;
+    json!({
+        "id": approval.id,
+        "state": approval.state.as_str(),
+        "waiting": approval.waiting,
+        "summary": question.in_words(),
+        "asked_at": rfc3339(approval.asked_at),
+        "hold_until": rfc3339(approval.hold_until),
+        "expires_at": rfc3339(approval.expires_at),
+        "decided_at": approval.decided_at.map(rfc3339),
+        "decided_by": approval.decided_by,
+        "decided_why": approval.decided_why,
+        "consumed_at": approval.consumed_at.map(rfc3339),
+        "consumed_by": approval.consumed_by,
+        "votes": approval.votes.iter().map(|vote| {
+            json!({"who": vote.who, "at": rfc3339(vote.at), "why": vote.why})
+        }).collect::<Vec<_>>(),
+        "question": question,
+    })
+}
+
+fn event_json(event: &Event) -> Value {
+    json!({
+        "at": rfc3339(event.at),
+        "kind": event.kind,
+        "who": event.who,
+        "exchange": event.exchange,
+        "note": event.note,
+    })
+}
+
+fn problem(status: StatusCode, why: &str) -> Response {
+    (status, Json(json!({ "error": why }))).into_response()
+}
+
+fn unavailable(error: &StoreError) -> Response {
+    tracing::error!(%error, "an API call could not be answered");
+    problem(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the console's database did not answer",
+    )
+}

@@ -1,0 +1,175 @@
+//! The console over HTTP: what the gateway calls, what people look at, and the same as JSON.
+
+mod api;
+mod approvals;
+mod assets;
+mod audit;
+mod auth;
+mod guard;
+mod overview;
+mod page;
+mod sign_in;
+mod text;
+
+pub use guard::CONTENT_SECURITY_POLICY;
+pub use page::page_error;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use tokio::sync::watch;
+use tower_http::decompression::RequestDecompressionLayer;
+
+use crate::approvals::{Desk, endpoint as approval_endpoint};
+use crate::clock::Clock;
+use crate::dev_idp;
+use crate::intake::{Intake, endpoint as intake_endpoint};
+use crate::secret::Secret;
+use crate::store::{Store, meta};
+
+/// An approval request carries at most 64 KiB of body; with base64, operations and paths this is
+/// ample.
+const LARGEST_QUESTION: usize = 1 << 20;
+/// Forms and API calls of people.
+const LARGEST_FORM: usize = 64 << 10;
+
+/// Everything that a request handler needs; clones share it.
+#[derive(Clone)]
+pub struct App {
+    /// The database.
+    pub store: Store,
+    /// The callers that are held.
+    pub desk: Desk,
+    /// The log intake's counts and limits.
+    pub intake: Intake,
+    /// The time.
+    pub clock: Clock,
+    /// What the gateway has to show.
+    pub gateway_key: Secret,
+    /// Where people reach the console, without a slash at the end.
+    pub public_url: Arc<str>,
+    /// Whether the development identity provider is on.
+    pub dev: bool,
+    /// Becomes true when the console stops.
+    pub stopping: watch::Receiver<bool>,
+    changes: Arc<watch::Sender<u64>>,
+}
+
+impl App {
+    /// Puts a console together over an open database.
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        gateway_key: Secret,
+        public_url: &str,
+        dev: bool,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            store,
+            desk: Desk::default(),
+            intake: Intake::default(),
+            clock,
+            gateway_key,
+            public_url: public_url.trim_end_matches('/').into(),
+            dev,
+            stopping,
+            changes: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// The address of a page, for people elsewhere.
+    pub fn page(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url)
+    }
+
+    /// Tells open pages that approvals have changed.
+    pub fn announce(&self) {
+        self.changes
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Follows [`App::announce`].
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
+
+/// Every address of the console.
+pub fn router(app: App) -> Router {
+    let machines = Router::new()
+        .route("/ext_authz", any(approval_endpoint::authorize))
+        .route("/ext_authz/", any(approval_endpoint::authorize))
+        .route("/ext_authz/{*path}", any(approval_endpoint::authorize))
+        .layer(DefaultBodyLimit::max(LARGEST_QUESTION))
+        .route(
+            "/v1/logs",
+            post(intake_endpoint::take).layer(RequestDecompressionLayer::new()),
+        )
+        .route_layer(middleware::from_fn_with_state(
+            app.clone(),
+            guard::gateway_only,
+        ));
+    let people = Router::new()
+        .route("/", get(overview::show))
+        .route("/approvals", get(approvals::list))
+        .route("/approvals/pending", get(approvals::pending))
+        .route("/approvals/stream", get(approvals::stream))
+        .route("/approvals/{id}", get(approvals::one))
+        .route("/approvals/{id}/approve", post(approvals::approve))
+        .route("/approvals/{id}/refuse", post(approvals::refuse))
+        .route("/audit", get(audit::list))
+        .route("/audit/{exchange}", get(audit::one))
+        .route("/sign-in", get(sign_in::form).post(sign_in::submit))
+        .route("/sign-out", post(sign_in::sign_out))
+        .route("/session", get(sign_in::session))
+        .route("/api/v1/approvals", get(api::approvals))
+        .route("/api/v1/approvals/{id}", get(api::approval))
+        .route("/api/v1/approvals/{id}/approve", post(api::approve))
+        .route("/api/v1/approvals/{id}/refuse", post(api::refuse))
+        .route("/api/v1/exchanges", get(api::exchanges))
+        .route("/api/v1/exchanges/{id}", get(api::exchange))
+        .layer(DefaultBodyLimit::max(LARGEST_FORM))
+        .layer(middleware::from_fn(guard::same_origin_writes));
+    let mut all = machines
+        .merge(people)
+        .merge(assets::router())
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready));
+    if app.dev {
+        all = all
+            .route(
+                "/dev/.well-known/openid-configuration",
+                get(dev_idp::discovery),
+            )
+            .route("/dev/jwks", get(dev_idp::jwks));
+    }
+    all.fallback(page::not_found)
+        .layer(middleware::from_fn(guard::security_headers))
+        .with_state(app)
+}
+
+/// Ready means that a write reaches the disk.
+async fn ready(State(app): State<App>) -> Response {
+    let now = app.clock.now().to_string();
+    match app
+        .store
+        .write(move |c| meta::set(c, "ready_checked_at", &now))
+        .await
+    {
+        Ok(()) => "ready\n".into_response(),
+        Err(error) => {
+            tracing::error!(%error, "not ready");
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the database cannot be written\n",
+            )
+                .into_response()
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Text from agents and upstreams, as pages show it. Templates escape markup; what is left are
+//! characters that change how the text around them looks.
+
+/// `text` with every control and every invisible or direction-changing character spelled out, so
+/// that what a reviewer reads is what is there. Line breaks and tabs stay.
+pub(super) fn shown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            '\r' if rest.peek() == Some(&'\n') => {}
+            c if c.is_control() || is_deceptive(c) => {
+                out.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// As [`shown`], on one line.
+pub(super) fn shown_line(text: &str) -> String {
+    shown(&text.replace(['\n', '\r', '\t'], " "))
+}
+
+fn is_deceptive(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Bytes in the unit that reads best.
+pub(super) fn size(bytes: i64) -> String {
+    match bytes {
+        ..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+/// Microseconds in the unit that reads best.
+pub(super) fn duration(us: i64) -> String {
+    match us {
+        ..1000 => format!("{us} µs"),
+        1000..1_000_000 => format!("{:.1} ms", us as f64 / 1000.0),
+        _ => format!("{:.2} s", us as f64 / 1_000_000.0),
+    }
+}
+
+/// What a decision of the gateway means, in words.
+pub(super) fn decision(word: &str) -> &str {
+    match word {
+        "allowed" => "allowed",
+        "denied" => "denied",
+        "held" => "held",
+        "held_approved" => "held, approved",
+        "held_refused" => "held, refused",
+        "held_expired" => "held, not answered",
+        "undecided_denied" => "undecided, denied",
+        "undecided_allowed" => "undecided, let through",
+        "observed" => "observed only",
+        other => other,
+    }
+}
+
+/// The colour class of a decision.
+pub(super) fn tone(word: &str) -> &'static str {
+    match word {
+        "allowed" | "held_approved" | "approved" | "consumed" => "good",
+        "denied" | "held_refused" | "undecided_denied" | "refused" => "bad",
+        "held" | "held_expired" | "undecided_allowed" | "pending" => "warn",
+        _ => "plain",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_hides_is_spelled_out() {
+        assert_eq!(
+            shown("a\u{202e}gnp.exe\u{0}\r\nb\tc\u{200b}\rd"),
+            "a\\u{202e}gnp.exe\\u{0}\nb\tc\\u{200b}\\u{d}d"
+        );
+        assert_eq!(shown_line("a\nb"), "a b");
+    }
+}

@@ -1,0 +1,352 @@
+//! The simulated upstream, the console and Envoy together, as `scripts/up` runs them.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use socket2::{Domain, Socket, Type};
+use tempfile::TempDir;
+
+use crate::process::Process;
+use crate::repository::Repository;
+
+/// The credential that the simulated upstream demands and only Envoy has.
+pub const CREDENTIAL: &str = "ghs_SimulatedUpstreamCredential000000001";
+/// What the console and the filter share.
+pub const GATEWAY_KEY: &str = "end-to-end-gateway-key-0123456789";
+/// The development identity provider as the shipped bootstrap names it.
+const SHIPPED_ISSUER: &str = "http://127.0.0.1:8600/dev";
+
+/// What differs from the shipped configuration. The default is what `scripts/up` runs.
+#[derive(Clone, Debug, Default)]
+pub struct StackOptions {
+    /// Replaces the policy inside the bootstrap: the text of a policy file. The issuer
+    /// `http://127.0.0.1:8600/dev` in it becomes the real one.
+    pub policy: Option<String>,
+    /// Applied to the text of the bootstrap before Envoy gets it, for tests of bad set-ups.
+    pub edit_bootstrap: Option<fn(String) -> String>,
+    /// Envoy's workers; 1 when not given.
+    pub workers: Option<u32>,
+    /// More environment for Envoy.
+    pub envoy_env: Vec<(String, String)>,
+}
+
+/// All three programs, running. Fields are dropped in order: Envoy first, the folder last.
+#[derive(Debug)]
+pub struct Stack {
+    /// Envoy with the filter.
+    pub envoy: Process,
+    /// The console.
+    pub console: Process,
+    /// The simulated GitHub and Copilot.
+    pub upstream: Process,
+    gateway_url: String,
+    admin_url: String,
+    console_url: String,
+    upstream_url: String,
+    repository: Repository,
+    folder: TempDir,
+}
+
+impl Stack {
+    /// Starts everything with the shipped configuration.
+    ///
+    /// # Errors
+    /// When something cannot be built, started, or does not become ready; with what it printed.
+    pub fn start() -> Result<Self> {
+        Self::start_with(&StackOptions::default())
+    }
+
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// As [`Stack::start`].
+    pub fn start_with(options: &StackOptions) -> Result<Self> {
+        let repository = Repository::find()?;
+        let folder = TempDir::with_prefix("countersign-e2e-")?;
+        let dir = folder.path();
+
+        let (gateway, held) = free_port()?;
+        let gateway_url = format!("http://{gateway}");
+
+        let mut upstream = Process::start(
+            "upstream",
+            Command::new(repository.program("simulated-upstream")?)
+                .args(["--listen", "127.0.0.1:0", "--credential", CREDENTIAL])
+                .arg("--data")
+                .arg(dir.join("upstream"))
+                .args(["--public-url", &gateway_url]),
+            dir,
+        )?;
+        let upstream_url = upstream.wait_until_listening(0)?;
+
+        let mut console = serve(&repository, dir, "127.0.0.1:0")?;
+        let console_url = console.wait_until_listening(0)?;
+
+        let addresses = Addresses {
+            gateway,
+            upstream: &upstream_url,
+            console: &console_url,
+        };
+        let bootstrap = write_bootstrap(&repository, dir, options, &addresses)?;
+        let admin_file = dir.join("admin-address");
+        let mut envoy = Process::start(
+            "envoy",
+            Command::new(repository.envoy()?)
+                .arg("-c")
+                .arg(&bootstrap)
+                .arg("--admin-address-path")
+                .arg(&admin_file)
+                .args([
+                    "--use-dynamic-base-id",
+                    "-l",
+                    "warning",
+                    "--component-log-level",
+                    "wasm:info",
+                    "--file-flush-interval-msec",
+                    "20",
+                ])
+                .arg("--concurrency")
+                .arg(options.workers.unwrap_or(1).to_string())
+                .env("GITHUB_TOKEN", CREDENTIAL)
+                .env("COUNTERSIGN_GATEWAY_KEY", GATEWAY_KEY)
+                .envs(options.envoy_env.iter().map(|(k, v)| (k, v))),
+            dir,
+        )?;
+        let admin_url = envoy.wait_for("admin address", |_| {
+            let address = fs::read_to_string(&admin_file).ok()?;
+            let url = format!("http://{}", address.trim());
+            let ready = get(&format!("{url}/ready")).ok()?;
+            ready.starts_with("LIVE").then_some(url)
+        })?;
+        drop(held);
+
+        Ok(Stack {
+            envoy,
+            console,
+            upstream,
+            gateway_url,
+            admin_url,
+            console_url,
+            upstream_url,
+            repository,
+            folder,
+        })
+    }
+
+    /// The gateway, `http://127.0.0.1:PORT`: what clients use in place of GitHub.
+    pub fn gateway(&self) -> &str {
+        &self.gateway_url
+    }
+
+    /// Envoy's admin interface.
+    pub fn admin(&self) -> &str {
+        &self.admin_url
+    }
+
+    /// The console.
+    pub fn console(&self) -> &str {
+        &self.console_url
+    }
+
+    /// The simulated upstream, behind the gateway's back (`/__seen`).
+    pub fn upstream(&self) -> &str {
+        &self.upstream_url
+    }
+
+    /// A folder of this stack's own, gone when it is dropped.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The console's data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder().join("console")
+    }
+
+    /// A token of the development identity provider.
+    ///
+    /// # Errors
+    /// When the console's command line refuses.
+    pub fn token(&self, subject: &str, groups: &[&str]) -> Result<String> {
+        let mut arguments = vec!["token", "--subject", subject];
+        for group in groups {
+            arguments.extend(["--group", group]);
+        }
+        self.countersign(&arguments)
+    }
+
+    /// Adds a person and returns what the command printed, sign-in link included.
+    ///
+    /// # Errors
+    /// When the console's command line refuses.
+    pub fn add_person(&self, name: &str, groups: &[&str]) -> Result<String> {
+        let mut arguments = vec!["user", "add", name];
+        for group in groups {
+            arguments.extend(["--group", group]);
+        }
+        self.countersign(&arguments)
+    }
+
+    /// Runs the console's command line on this stack's data folder; returns its standard output.
+    ///
+    /// # Errors
+    /// When it fails, with what it printed.
+    pub fn countersign(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(self.repository.program("countersign")?);
+        command
+            .args(arguments)
+            .arg("--data")
+            .arg(self.data())
+            .env("COUNTERSIGN_GATEWAY_KEY", GATEWAY_KEY);
+        run(&mut command)
+    }
+
+    /// Starts the console again where it was, after it was stopped or killed.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub fn restart_console(&mut self) -> Result<()> {
+        let seen = self.console.log().matches("listening on ").count();
+        let address = address_of(&self.console_url)?;
+        self.console = serve(&self.repository, self.folder.path(), address)?;
+        self.console.wait_until_listening(seen)?;
+        Ok(())
+    }
+
+    /// Envoy's access log so far: one JSON object for each finished request.
+    pub fn access_log(&self) -> Vec<Value> {
+        let log = self.envoy.log();
+        log.lines()
+            .filter(|l| l.starts_with('{'))
+            .filter_map(|l| serde_json::from_str(l).ok())
+            .collect()
+    }
+
+    /// What the simulated upstream received so far (`GET /__seen`).
+    ///
+    /// # Errors
+    /// When it does not answer with JSON.
+    pub fn seen(&self) -> Result<Value> {
+        let text = get(&format!("{}/__seen", self.upstream_url))?;
+        Ok(serde_json::from_str(&text)?)
+    }
+}
+
+/// Runs a command to its end and returns its standard output, trimmed.
+///
+/// # Errors
+/// When it cannot be started or fails, with what it printed.
+pub fn run(command: &mut Command) -> Result<String> {
+    let shown = format!("{command:?}");
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run {shown}"))?;
+    let stdout = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "{shown} ended with {}:\n{stdout}\n{stderr}",
+        output.status
+    );
+    Ok(stdout)
+}
+
+/// The body of a GET that was answered with 2xx.
+///
+/// # Errors
+/// When there is no such answer.
+pub fn get(url: &str) -> Result<String> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(30)))
+        .build()
+        .into();
+    Ok(agent.get(url).call()?.body_mut().read_to_string()?)
+}
+
+fn serve(repository: &Repository, dir: &Path, listen: &str) -> Result<Process> {
+    Process::start(
+        "console",
+        Command::new(repository.program("countersign")?)
+            .args(["serve", "--dev", "--listen", listen, "--data"])
+            .arg(dir.join("console"))
+            .env("COUNTERSIGN_GATEWAY_KEY", GATEWAY_KEY),
+        dir,
+    )
+}
+
+/// Where the programs of one stack are.
+struct Addresses<'a> {
+    gateway: SocketAddrV4,
+    upstream: &'a str,
+    console: &'a str,
+}
+
+/// The shipped bootstrap with this stack's addresses, changed by `countersign bootstrap`.
+fn write_bootstrap(
+    repository: &Repository,
+    dir: &Path,
+    options: &StackOptions,
+    addresses: &Addresses,
+) -> Result<PathBuf> {
+    let issuer = format!("{}/dev", addresses.console);
+    let shipped = repository.read("envoy/reverse-proxy.yaml")?;
+    ensure!(
+        shipped.contains(SHIPPED_ISSUER),
+        "envoy/reverse-proxy.yaml no longer names {SHIPPED_ISSUER}"
+    );
+    let source = dir.join("shipped.yaml");
+    fs::write(&source, shipped.replace(SHIPPED_ISSUER, &issuer))?;
+
+    let mut command = Command::new(repository.program("countersign")?);
+    command.arg("bootstrap").arg(&source);
+    command.arg("--wasm").arg(repository.wasm()?);
+    command
+        .arg("--listener")
+        .arg(format!("gateway={}", addresses.gateway));
+    command.args(["--admin", "127.0.0.1:0"]);
+    for cluster in ["github-api", "github-git", "copilot"] {
+        command
+            .arg("--cluster")
+            .arg(format!("{cluster}={}", address_of(addresses.upstream)?));
+    }
+    command
+        .arg("--cluster")
+        .arg(format!("console={}", address_of(addresses.console)?));
+    if let Some(policy) = &options.policy {
+        let file = dir.join("policy.yaml");
+        fs::write(&file, policy.replace(SHIPPED_ISSUER, &issuer))?;
+        command.arg("--policy").arg(file);
+    }
+    let mut text = run(&mut command)?;
+    if let Some(edit) = options.edit_bootstrap {
+        text = edit(text);
+    }
+    let bootstrap = dir.join("envoy.yaml");
+    fs::write(&bootstrap, text)?;
+    Ok(bootstrap)
+}
+
+/// A port of 127.0.0.1 for Envoy, which binds with SO_REUSEPORT, and the socket that keeps everyone
+/// else off it. The upstream is told the gateway's address before Envoy is told the upstream's.
+fn free_port() -> Result<(SocketAddrV4, Socket)> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0).into())?;
+    let bound = socket.local_addr()?;
+    let address = bound
+        .as_socket_ipv4()
+        .context("a loopback address is IPv4")?;
+    Ok((address, socket))
+}
+
+/// `ADDR:PORT` of an `http://ADDR:PORT` URL.
+fn address_of(url: &str) -> Result<&str> {
+    url.strip_prefix("http://")
+        .map(|a| a.trim_end_matches('/'))
+        .with_context(|| format!("not a plain HTTP address: {url}"))
+}

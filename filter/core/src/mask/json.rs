@@ -1,0 +1,325 @@
+//! The JSON layer: strings are searched as their reader will see them, with the key as context.
+//!
+//! A tokenizer over bytes that knows strings, escapes and the last key, and nothing else of the
+//! grammar: text that is not quite JSON (several values, comments, single quotes) is still
+//! searched, outside of strings as plain text. What stays is written as it came.
+
+use super::classes::{STRUCTURE, is};
+use super::context;
+use super::escaped::Escaped;
+use super::scrub::Scrub;
+use super::set::MaskSet;
+use super::tally::Tally;
+use super::text::Text;
+use std::rc::Rc;
+
+/// Most bytes of a key that are remembered.
+const KEY_MAX: usize = 96;
+
+/// Where the tokenizer is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Outside,
+    String,
+    /// Inside a string, after a backslash; so many bytes of the escape are in `escape`.
+    Escape(usize),
+}
+
+/// Masks JSON, NDJSON and what looks like it.
+pub(super) struct Json {
+    state: State,
+    string: Escaped,
+    escape: [u8; 6],
+    /// Bytes outside of strings other than structure and white space, and all that follows them.
+    bare: Text,
+    bare_open: bool,
+    /// The last string, decoded: a key, if a colon follows.
+    last: Vec<u8>,
+    /// The key of the value that comes, with what makes it a context.
+    key: Vec<u8>,
+}
+
+impl Json {
+    pub(super) fn new(set: &Rc<MaskSet>, scrub: Option<&Rc<Scrub>>) -> Self {
+        let text = || Text::new(Rc::clone(set), scrub.map(Rc::clone));
+        Self {
+            state: State::Outside,
+            string: Escaped::new(text(), false),
+            escape: [0; 6],
+            bare: text(),
+            bare_open: false,
+            last: Vec::new(),
+            key: Vec::new(),
+        }
+    }
+
+    pub(super) fn held(&self) -> usize {
+        let escape = match self.state {
+            State::Escape(length) => length,
+            _ => 0,
+        };
+        self.string.held() + self.bare.held() + escape
+    }
+
+    pub(super) fn push(&mut self, mut chunk: &[u8], out: &mut Vec<u8>, tally: &mut Tally) {
+        while let Some(&first) = chunk.first() {
+            chunk = match self.state {
+                State::Outside => self.outside(chunk, out, tally),
+                State::String => self.inside(chunk, out, tally),
+                State::Escape(length) => {
+                    if self.escaped(length, first) {
+                        chunk.get(1..).unwrap_or_default()
+                    } else {
+                        chunk
+                    }
+                }
+            };
+        }
+        if self.state != State::Outside {
+            self.string.settle(out, tally);
+        }
+    }
+
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>, tally: &mut Tally) {
+        if let State::Escape(length) = self.state {
+            self.literal(length);
+        }
+        self.string.finish(out, tally);
+        self.bare.finish(out, tally);
+        self.state = State::Outside;
+        self.bare_open = false;
+        self.key.clear();
+        self.last.clear();
+    }
+
+    /// Up to and with the quote that opens a string.
+    fn outside<'a>(&mut self, chunk: &'a [u8], out: &mut Vec<u8>, tally: &mut Tally) -> &'a [u8] {
+        let quote = chunk.iter().position(|&b| b == b'"');
+        let (outside, rest) = chunk.split_at(quote.unwrap_or(chunk.len()));
+        self.note_structure(outside);
+        let plain = if self.bare_open {
+            0
+        } else {
+            outside
+                .iter()
+                .position(|&b| !is(b, STRUCTURE))
+                .unwrap_or(outside.len())
+        };
+        let (structure, text) = outside.split_at(plain);
+        out.extend_from_slice(structure);
+        if !text.is_empty() {
+            if !self.bare_open {
+                self.bare.restart(&[]);
+                self.bare_open = true;
+            }
+            self.bare.push(text, out, tally);
+        }
+        let Some((quote, rest)) = rest.split_first() else {
+            return &[];
+        };
+        if self.bare_open {
+            // Not JSON, perhaps: `password = "…"` in some other notation.
+            let mut context = self.bare.tail().to_vec();
+            context.push(b'"');
+            self.bare.finish(out, tally);
+            self.bare_open = false;
+            self.string.restart(if self.key.is_empty() {
+                &context
+            } else {
+                &self.key
+            });
+        } else {
+            self.string.restart(&self.key);
+        }
+        out.push(*quote);
+        self.last.clear();
+        self.state = State::String;
+        rest
+    }
+
+    /// A colon makes the last string the key of what follows; any other structure ends its reach.
+    fn note_structure(&mut self, outside: &[u8]) {
+        for b in outside {
+            match b {
+                b':' => {
+                    context::of_value(&self.last, &mut self.key);
+                }
+                b',' | b'{' | b'}' | b']' => {
+                    self.key.clear();
+                    self.last.clear();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Up to and with the quote that closes the string, or a backslash.
+    fn inside<'a>(&mut self, chunk: &'a [u8], out: &mut Vec<u8>, tally: &mut Tally) -> &'a [u8] {
+        let end = chunk.iter().position(|&b| b == b'"' || b == b'\\');
+        let (plain, rest) = chunk.split_at(end.unwrap_or(chunk.len()));
+        self.string.plain(plain);
+        self.note_string(plain);
+        match rest.split_first() {
+            Some((b'\\', rest)) => {
+                self.state = State::Escape(1);
+                self.escape = [b'\\', 0, 0, 0, 0, 0];
+                rest
+            }
+            Some((quote, rest)) => {
+                self.string.finish(out, tally);
+                out.push(*quote);
+                self.state = State::Outside;
+                rest
+            }
+            None => &[],
+        }
+    }
+
+    fn note_string(&mut self, decoded: &[u8]) {
+        let room = KEY_MAX.saturating_sub(self.last.len());
+        self.last
+            .extend_from_slice(decoded.get(..room).unwrap_or(decoded));
+    }
+
+    /// One byte of an escape. False when the byte does not belong to it.
+    fn escaped(&mut self, length: usize, b: u8) -> bool {
+        if length == 1 && b != b'u' {
+            let decoded = match b {
+                b'"' | b'\\' | b'/' => b,
+                b'b' => 8,
+                b'f' => 12,
+                b'n' => b'\n',
+                b'r' => b'\r',
+                b't' => b'\t',
+                _ => {
+                    // No JSON escape: the backslash stands for itself.
+                    self.literal(1);
+                    return false;
+                }
+            };
+            self.string.escape(&[b'\\', b], &[decoded]);
+            self.note_string(&[decoded]);
+            self.state = State::String;
+            return true;
+        }
+        if length > 1 && !b.is_ascii_hexdigit() {
+            self.literal(length);
+            return false;
+        }
+        if let Some(slot) = self.escape.get_mut(length) {
+            *slot = b;
+        }
+        if length < 5 {
+            self.state = State::Escape(length + 1);
+            return true;
+        }
+        let unit = hex_unit(self.escape.get(2..).unwrap_or_default());
+        let mut buffer = [0; 3];
+        let decoded = wide(unit, &mut buffer);
+        self.string.escape(&self.escape, decoded);
+        let room = KEY_MAX.saturating_sub(self.last.len());
+        self.last
+            .extend_from_slice(decoded.get(..room).unwrap_or(decoded));
+        self.state = State::String;
+        true
+    }
+
+    /// An escape that is none: its bytes stand for themselves.
+    fn literal(&mut self, length: usize) {
+        let escape = self.escape;
+        let raw = escape.get(..length).unwrap_or_default();
+        self.string.plain(raw);
+        self.note_string(raw);
+        self.state = State::String;
+    }
+}
+
+fn hex_unit(digits: &[u8]) -> u16 {
+    digits.iter().fold(0, |unit, &d| {
+        (unit << 4) | char::from(d).to_digit(16).unwrap_or(0) as u16
+    })
+}
+
+/// UTF-8 of one UTF-16 unit; a surrogate, paired or not, takes three bytes of its own (WTF-8).
+fn wide(unit: u16, buffer: &mut [u8; 3]) -> &[u8] {
+    let low = |shift: u16| 0x80 | ((unit >> shift) & 0x3f) as u8;
+    let length = match unit {
+        0..=0x7f => {
+            *buffer = [unit as u8, 0, 0];
+            1
+        }
+        0x80..=0x7ff => {
+            *buffer = [0xc0 | (unit >> 6) as u8, low(0), 0];
+            2
+        }
+        _ => {
+            *buffer = [0xe0 | (unit >> 12) as u8, low(6), low(0)];
+            3
+        }
+    };
+    buffer.get(..length).unwrap_or_default()
+}
+
+/// Decodes the inside of a JSON string. Surrogates become three bytes each, so that
+/// [`escape_into`] can write them back.
+pub(super) fn unescape(inside: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(inside.len());
+    let mut rest = inside;
+    while let Some(place) = rest.iter().position(|&b| b == b'\\') {
+        let (plain, escape) = rest.split_at(place);
+        text.extend_from_slice(plain);
+        let (decoded, length) = match escape.get(1) {
+            Some(b'n') => (b'\n', 2),
+            Some(b'r') => (b'\r', 2),
+            Some(b't') => (b'\t', 2),
+            Some(b'b') => (8, 2),
+            Some(b'f') => (12, 2),
+            Some(&b @ (b'"' | b'\\' | b'/')) => (b, 2),
+            Some(b'u') => match escape.get(2..6) {
+                Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => {
+                    let mut buffer = [0; 3];
+                    text.extend_from_slice(wide(hex_unit(digits), &mut buffer));
+                    rest = escape.get(6..).unwrap_or_default();
+                    continue;
+                }
+                _ => (b'\\', 1),
+            },
+            _ => (b'\\', 1),
+        };
+        text.push(decoded);
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    text.extend_from_slice(rest);
+    text
+}
+
+/// Writes text as the inside of a JSON string.
+pub(super) fn escape_into(text: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let unit = |out: &mut Vec<u8>, unit: u16| {
+        out.extend_from_slice(b"\\u");
+        for shift in [12, 8, 4, 0] {
+            out.extend(HEX.get(usize::from((unit >> shift) & 15)));
+        }
+    };
+    let mut rest = text;
+    while let Some((&b, tail)) = rest.split_first() {
+        rest = tail;
+        match b {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', b]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0..0x20 => unit(out, u16::from(b)),
+            0xed => match tail {
+                [second @ 0xa0..=0xbf, third @ 0x80..=0xbf, tail @ ..] => {
+                    let low = (u16::from(second & 0x3f) << 6) | u16::from(third & 0x3f);
+                    unit(out, 0xd000 | low);
+                    rest = tail;
+                }
+                _ => out.push(b),
+            },
+            _ => out.push(b),
+        }
+    }
+}

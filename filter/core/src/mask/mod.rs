@@ -1,0 +1,226 @@
+//! Masking of secrets in bodies and streams.
+//!
+//! # Contract
+//! For every input and every way of cutting it into chunks, the output is what masking the whole
+//! at once gives. No byte leaves that a later byte could make part of a secret. Where nothing is a
+//! secret, every byte passes as it came (invalid UTF-8 and odd JSON included). Nothing is held
+//! past [`StreamMasker::finish`].
+//!
+//! # How
+//! Layers undo the format ([`json`], [`sse`], [`form`]); below them [`text`] searches decoded text.
+//! The search goes value first: at each place where a word begins, a few bytes tell whether any
+//! rule can begin there ([`probe`], [`rules`]); keys and operators before a value are read from the
+//! look-behind ([`context`]). A question that later bytes could still change stops the search, and
+//! only the text from there on is held. So the answer at each place depends on the text alone and
+//! never on how it was cut.
+//!
+//! # Limits
+//! - A token is held up to 4 KiB; a longer one is judged by its first 4 KiB and swallowed to its
+//!   end. A key body is swallowed up to 16 KiB. A secret with a key before it has at most 512
+//!   bytes, a password 128, the user part of a URL 256.
+//! - Custom rules match within one line of decoded text, at most 4 KiB of it, and the unfinished
+//!   line is held for them.
+//! - JSON is searched string by string, unescaped once; JSON inside a string is searched as text.
+//!   The log probabilities of a chat completion repeat its text token by token: a secret spread
+//!   over them is not found.
+//! - An event of an event stream larger than 1 MiB is searched string by string ([`Fault`]).
+
+mod channel;
+mod checks;
+mod classes;
+mod context;
+mod custom;
+mod delta;
+mod escaped;
+mod form;
+mod format;
+mod json;
+mod pem;
+mod probe;
+mod rules;
+mod scrub;
+mod set;
+mod sse;
+mod tally;
+mod text;
+
+#[cfg(test)]
+mod rules_tests;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod sse_tests;
+#[cfg(test)]
+mod stream_tests;
+
+pub use custom::LINE_MAX;
+pub use format::Format;
+pub use scrub::{SECRET_MIN, Scrub};
+pub use set::{CustomRule, MaskConfig, MaskPath, MaskSet};
+pub use sse::EVENT_MAX;
+pub use tally::Finding;
+
+use std::rc::Rc;
+use tally::Tally;
+
+/// A limit that was passed. The body was still masked, with less context than usual.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// An event was larger than [`EVENT_MAX`]: its strings were searched each on its own.
+    EventTooLarge,
+    /// More texts ran side by side in one event stream than are followed.
+    TooManyChannels,
+}
+
+/// Masks one body, whole or as it streams.
+pub struct StreamMasker {
+    layer: Layer,
+    tally: Tally,
+}
+
+/// What reads the format of the body.
+enum Layer {
+    /// JSON, unless the first byte says otherwise; held until that byte has come.
+    Undecided {
+        json: Box<json::Json>,
+        text: Box<text::Text>,
+    },
+    Json(Box<json::Json>),
+    EventStream(Box<sse::EventStream>),
+    Form(Box<form::Form>),
+    Text(Box<text::Text>),
+    Binary,
+}
+
+impl std::fmt::Debug for StreamMasker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamMasker")
+            .field("findings", &self.findings())
+            .finish_non_exhaustive()
+    }
+}
+
+impl StreamMasker {
+    /// A masker for one body.
+    #[must_use]
+    pub fn new(set: Rc<MaskSet>, scrub: Option<Rc<Scrub>>, format: Format) -> Self {
+        let text = || Box::new(text::Text::new(Rc::clone(&set), scrub.clone()));
+        let layer = match format {
+            Format::Json | Format::Ndjson => Layer::Undecided {
+                json: Box::new(json::Json::new(&set, scrub.as_ref())),
+                text: text(),
+            },
+            Format::EventStream => {
+                Layer::EventStream(Box::new(sse::EventStream::new(&set, scrub.as_ref())))
+            }
+            Format::Form => Layer::Form(Box::new(form::Form::new(&set, scrub.as_ref()))),
+            Format::Text => Layer::Text(text()),
+            Format::Binary => Layer::Binary,
+        };
+        Self {
+            layer,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes the next chunk and appends what may leave to `out`.
+    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        let Self { layer, tally } = self;
+        let mut chunk = chunk;
+        if let Layer::Undecided { .. } = layer {
+            // White space and a byte order mark are no part of any secret.
+            let blank = |b: &u8| b.is_ascii_whitespace() || b"\xef\xbb\xbf\x1e".contains(b);
+            let blanks = chunk.iter().take_while(|b| blank(b)).count();
+            let (blanks, rest) = chunk.split_at(blanks);
+            out.extend_from_slice(blanks);
+            let Some(first) = rest.first() else {
+                return;
+            };
+            chunk = rest;
+            let looks_json = b"{[\"-0123456789tfn".contains(first);
+            if let Layer::Undecided { json, text } = std::mem::replace(layer, Layer::Binary) {
+                *layer = if looks_json {
+                    Layer::Json(json)
+                } else {
+                    Layer::Text(text)
+                };
+            }
+        }
+        match layer {
+            Layer::Json(json) => json.push(chunk, out, tally),
+            Layer::EventStream(events) => events.push(chunk, out, tally),
+            Layer::Form(form) => form.push(chunk, out, tally),
+            Layer::Text(text) => text.push(chunk, out, tally),
+            Layer::Binary | Layer::Undecided { .. } => out.extend_from_slice(chunk),
+        }
+    }
+
+    /// Appends what was held. The body is over.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        let Self { layer, tally } = self;
+        match layer {
+            Layer::Json(json) => json.finish(out, tally),
+            Layer::EventStream(events) => events.finish(out, tally),
+            Layer::Form(form) => form.finish(out, tally),
+            Layer::Text(text) => text.finish(out, tally),
+            Layer::Binary | Layer::Undecided { .. } => {}
+        }
+    }
+
+    /// How many bytes are held back at the moment.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match &self.layer {
+            Layer::Json(json) => json.held(),
+            Layer::EventStream(events) => events.held(),
+            Layer::Form(form) => form.held(),
+            Layer::Text(text) => text.held(),
+            Layer::Binary | Layer::Undecided { .. } => 0,
+        }
+    }
+
+    /// What was masked so far.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        self.tally.findings()
+    }
+
+    /// The last limit that was passed, if any.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        match &self.layer {
+            Layer::EventStream(events) => events.fault(),
+            _ => None,
+        }
+    }
+}
+
+/// A whole body, masked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Masked {
+    /// The body as it may leave.
+    pub body: Vec<u8>,
+    /// What was masked.
+    pub findings: Vec<Finding>,
+    /// A limit that was passed.
+    pub fault: Option<Fault>,
+}
+
+/// Masks a body that is complete: the same as one push and a finish.
+#[must_use]
+pub fn mask_whole(
+    set: &Rc<MaskSet>,
+    scrub: Option<&Rc<Scrub>>,
+    format: Format,
+    body: &[u8],
+) -> Masked {
+    let mut masker = StreamMasker::new(Rc::clone(set), scrub.map(Rc::clone), format);
+    let mut out = Vec::with_capacity(body.len() + 64);
+    masker.push(body, &mut out);
+    masker.finish(&mut out);
+    Masked {
+        body: out,
+        findings: masker.findings().to_vec(),
+        fault: masker.fault(),
+    }
+}

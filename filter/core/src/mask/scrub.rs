@@ -1,0 +1,194 @@
+//! Literal secrets of one exchange: the credential that the gateway injected, wherever an upstream
+//! echoes it.
+//!
+//! Each secret is looked for as it is, with any of its bytes percent-encoded, and in base64 of
+//! either alphabet at each of the three alignments, so that `base64("user:" + secret)` is found
+//! whatever the user name is. At the edges of a base64 match the characters that mix bits of the
+//! secret with its neighbours' stay: at most two bits of its first and last byte each.
+
+use super::classes::{byte, part};
+use super::context::Verdict;
+use super::set::{MaskSet, RuleIndex};
+use super::text::Span;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+/// Shortest secret that is scrubbed, in bytes: a shorter one would blank out ordinary text.
+pub const SECRET_MIN: usize = 4;
+/// Shortest base64 form that is looked for.
+const BASE64_MIN: usize = 8;
+
+struct Needle {
+    bytes: Vec<u8>,
+    /// Bytes of the text may stand percent-encoded.
+    percent: bool,
+}
+
+/// Literal secrets that are scrubbed wherever they show.
+pub struct Scrub {
+    needles: Vec<Needle>,
+    /// For each of the first three bytes of a match: the needles (modulo 8) that can have it there.
+    prints: [Vec<u8>; 3],
+}
+
+impl std::fmt::Debug for Scrub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scrub([redacted])")
+    }
+}
+
+impl Scrub {
+    /// Prepares the search. Secrets shorter than [`SECRET_MIN`] are left out.
+    #[must_use]
+    pub fn new(secrets: &[&[u8]]) -> Self {
+        let mut needles: Vec<Needle> = Vec::new();
+        for secret in secrets.iter().filter(|s| s.len() >= SECRET_MIN) {
+            needles.push(Needle {
+                bytes: secret.to_vec(),
+                percent: true,
+            });
+            for shift in 0..3 {
+                let mut shifted = vec![0; shift];
+                shifted.extend_from_slice(secret);
+                // The characters whose six bits all belong to the secret.
+                let first = (shift * 8).div_ceil(6);
+                let last = shifted.len() * 8 / 6;
+                for encoded in [
+                    STANDARD_NO_PAD.encode(&shifted),
+                    URL_SAFE_NO_PAD.encode(&shifted),
+                ] {
+                    let core = part(encoded.as_bytes(), first, last);
+                    let known = needles.iter().any(|n| n.bytes == core);
+                    if core.len() >= BASE64_MIN && !known {
+                        needles.push(Needle {
+                            bytes: core.to_vec(),
+                            percent: true,
+                        });
+                    }
+                }
+            }
+        }
+        let prints = prints(&needles);
+        Self { needles, prints }
+    }
+
+    /// Whether a secret begins at `at`.
+    fn at(&self, text: &[u8], at: usize, end_of_text: bool) -> Verdict {
+        let mut best = Verdict::No;
+        for needle in &self.needles {
+            match (needle.at(text, at, end_of_text), best) {
+                (Verdict::More, _) => return Verdict::More,
+                (Verdict::Yes(end), Verdict::Yes(other)) => best = Verdict::Yes(end.max(other)),
+                (Verdict::Yes(end), _) => best = Verdict::Yes(end),
+                (Verdict::No, _) => {}
+            }
+        }
+        best
+    }
+
+    /// Searches from `from`; returns the place up to which every start of a match is known.
+    pub(super) fn search(
+        &self,
+        text: &[u8],
+        from: usize,
+        end_of_text: bool,
+        spans: &mut Vec<Span>,
+    ) -> usize {
+        let mut at = from;
+        loop {
+            let candidate = self.candidate(text, at);
+            if candidate >= text.len() {
+                return text.len();
+            }
+            match self.at(text, candidate, end_of_text) {
+                Verdict::More => return candidate,
+                Verdict::Yes(end) => spans.push(Span {
+                    start: candidate,
+                    end,
+                    rule: MaskSet::injected() as RuleIndex,
+                    goes_on: false,
+                }),
+                Verdict::No => {}
+            }
+            at = candidate + 1;
+        }
+    }
+
+    /// The next place whose first bytes could begin a match.
+    fn candidate(&self, text: &[u8], from: usize) -> usize {
+        if self.needles.is_empty() {
+            return text.len();
+        }
+        let [first, second, third] = &self.prints;
+        let print = |table: &Vec<u8>, b: u8| table.get(usize::from(b)).copied().unwrap_or(0);
+        let rest = text.get(from..).unwrap_or_default();
+        let found = rest.windows(3).position(|w| match w {
+            [a, b, c] => print(first, *a) & print(second, *b) & print(third, *c) != 0,
+            _ => false,
+        });
+        // The last two bytes are too short for the prints: the needles look at them themselves.
+        found.map_or(text.len().saturating_sub(2).max(from), |i| from + i)
+    }
+}
+
+fn prints(needles: &[Needle]) -> [Vec<u8>; 3] {
+    const HEX: [&[u8; 16]; 2] = [b"0123456789abcdef", b"0123456789ABCDEF"];
+    let mut tables = [vec![0u8; 256], vec![0u8; 256], vec![0u8; 256]];
+    for (index, needle) in needles.iter().enumerate() {
+        let bit = 1u8 << (index % 8);
+        let mut set = |place: usize, b: u8| {
+            if let Some(slot) = tables
+                .get_mut(place)
+                .and_then(|t| t.get_mut(usize::from(b)))
+            {
+                *slot |= bit;
+            }
+        };
+        for place in 0..3 {
+            let Some(b) = byte(&needle.bytes, place) else {
+                continue;
+            };
+            set(place, b);
+            if needle.percent {
+                // '%' here, or the digits of an earlier byte that was percent-encoded.
+                set(place, b'%');
+                for earlier in needle.bytes.iter().take(place) {
+                    for digits in HEX {
+                        for nibble in [earlier >> 4, earlier & 15] {
+                            if let Some(&digit) = digits.get(usize::from(nibble)) {
+                                set(place, digit);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    tables
+}
+
+impl Needle {
+    fn at(&self, text: &[u8], from: usize, end_of_text: bool) -> Verdict {
+        let mut at = from;
+        for &wanted in &self.bytes {
+            match byte(text, at) {
+                Some(b) if b == wanted => at += 1,
+                Some(b'%') if self.percent => {
+                    let digits = [byte(text, at + 1), byte(text, at + 2)];
+                    let expected = [wanted >> 4, wanted & 15];
+                    for (digit, nibble) in digits.into_iter().zip(expected) {
+                        match digit {
+                            Some(d) if char::from(d).to_digit(16) == Some(u32::from(nibble)) => {}
+                            None if !end_of_text => return Verdict::More,
+                            _ => return Verdict::No,
+                        }
+                    }
+                    at += 3;
+                }
+                None if !end_of_text => return Verdict::More,
+                _ => return Verdict::No,
+            }
+        }
+        Verdict::Yes(at)
+    }
+}

@@ -1,0 +1,381 @@
+//! The text layer: finds secrets in decoded text that comes in pieces.
+//!
+//! Three searches walk the text (built-in rules, scrubbed literals, custom rules), each up to the
+//! first place whose question a later byte could still change. What lies before all three is
+//! released or masked; what lies behind is held. Matches may overlap: the union is masked, and
+//! named after the match that begins it.
+
+use super::classes::{ALNUM, before, byte, is, part, run_end};
+use super::context::{LOOK_BEHIND, Verdict};
+use super::custom;
+use super::pem;
+use super::probe::{self, After, Hit};
+use super::scrub::Scrub;
+use super::set::{MaskSet, RuleIndex};
+use super::tally::Tally;
+use std::rc::Rc;
+
+/// Where the text layer writes. Calls come in the order of the text.
+pub(super) trait Sink {
+    /// These bytes stay.
+    fn keep(&mut self, bytes: &[u8]);
+    /// This many bytes go.
+    fn remove(&mut self, count: usize);
+    /// This stands in the place of what goes next.
+    fn insert(&mut self, replacement: &[u8]);
+}
+
+/// Text that is written as it is decoded.
+impl Sink for Vec<u8> {
+    fn keep(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+    fn remove(&mut self, _: usize) {}
+    fn insert(&mut self, replacement: &[u8]) {
+        self.extend_from_slice(replacement);
+    }
+}
+
+/// A stretch of text to mask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Span {
+    pub start: usize,
+    pub end: usize,
+    pub rule: RuleIndex,
+    /// Continues the span before it: no replacement of its own.
+    pub goes_on: bool,
+}
+
+/// What the built-in search is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mode {
+    /// Looking for secrets.
+    Search,
+    /// Swallowing the rest of an over-long token.
+    Run {
+        class: super::classes::Class,
+        rule: RuleIndex,
+    },
+    /// Swallowing a key body, up to this many bytes more.
+    KeyBody {
+        left: usize,
+        in_line: bool,
+        rule: RuleIndex,
+    },
+}
+
+/// One text, from its first byte to its last.
+pub(super) struct Text {
+    set: Rc<MaskSet>,
+    scrub: Option<Rc<Scrub>>,
+    /// Look-behind, then what is not settled.
+    buffer: Vec<u8>,
+    /// Up to here the sink knows.
+    told: usize,
+    /// Up to here everything is masked by spans that have begun.
+    masked: usize,
+    searched: usize,
+    mode: Mode,
+    scrubbed: usize,
+    line: usize,
+    spans: Vec<Span>,
+}
+
+impl Text {
+    pub(super) fn new(set: Rc<MaskSet>, scrub: Option<Rc<Scrub>>) -> Self {
+        Self {
+            set,
+            scrub,
+            buffer: Vec::new(),
+            told: 0,
+            masked: 0,
+            searched: 0,
+            mode: Mode::Search,
+            scrubbed: 0,
+            line: 0,
+            spans: Vec::new(),
+        }
+    }
+
+    /// Begins a new text. `context` is what the reader knows to stand before it (`key:` and NUL
+    /// for the value of an outer format).
+    pub(super) fn restart(&mut self, context: &[u8]) {
+        self.buffer.clear();
+        self.buffer.extend_from_slice(context);
+        let start = context.len();
+        self.told = start;
+        self.masked = start;
+        self.searched = start;
+        self.scrubbed = start;
+        self.line = start;
+        self.mode = Mode::Search;
+        self.spans.clear();
+    }
+
+    /// How many bytes are held back.
+    pub(super) fn held(&self) -> usize {
+        self.buffer.len() - self.told.min(self.buffer.len())
+    }
+
+    /// The last bytes of the text so far, as it was before masking.
+    pub(super) fn tail(&self) -> &[u8] {
+        let start = self.buffer.len().saturating_sub(96);
+        part(&self.buffer, start, self.buffer.len())
+    }
+
+    /// Takes more of the text and writes what is settled.
+    pub(super) fn push(&mut self, bytes: &[u8], sink: &mut impl Sink, tally: &mut Tally) {
+        self.forget();
+        self.buffer.extend_from_slice(bytes);
+        self.settle(false, sink, tally);
+    }
+
+    /// Writes the rest. The text is over.
+    pub(super) fn finish(&mut self, sink: &mut impl Sink, tally: &mut Tally) {
+        if self.told < self.buffer.len() {
+            self.settle(true, sink, tally);
+        }
+    }
+
+    /// Drops text that nothing looks back to any more.
+    fn forget(&mut self) {
+        let needed = self
+            .told
+            .min(self.searched)
+            .min(self.scrubbed)
+            .min(self.line)
+            .saturating_sub(LOOK_BEHIND);
+        if needed < 2048 {
+            return;
+        }
+        self.buffer.drain(..needed.min(self.buffer.len()));
+        for place in [
+            &mut self.told,
+            &mut self.masked,
+            &mut self.searched,
+            &mut self.scrubbed,
+            &mut self.line,
+        ] {
+            *place = place.saturating_sub(needed);
+        }
+        for span in &mut self.spans {
+            span.start -= needed;
+            span.end -= needed;
+        }
+        // A large body arrives in large pieces; a small stream need not keep their room.
+        self.buffer.shrink_to(64 * 1024);
+    }
+
+    fn settle(&mut self, end_of_text: bool, sink: &mut impl Sink, tally: &mut Tally) {
+        self.search(end_of_text);
+        let mut settled = self.searched;
+        if let Some(scrub) = &self.scrub {
+            self.scrubbed = scrub.search(&self.buffer, self.scrubbed, end_of_text, &mut self.spans);
+            settled = settled.min(self.scrubbed);
+        } else {
+            self.scrubbed = self.searched;
+        }
+        if self.set.custom.is_empty() {
+            self.line = settled;
+        } else {
+            self.search_lines(end_of_text);
+            settled = settled.min(self.line);
+        }
+        self.write(settled, sink, tally);
+    }
+
+    /// The built-in rules.
+    fn search(&mut self, end_of_text: bool) {
+        loop {
+            let done = match self.mode {
+                Mode::Search => self.search_words(end_of_text),
+                Mode::Run { class, rule } => {
+                    let end = run_end(&self.buffer, self.searched, class);
+                    self.swallow(end, rule);
+                    if end < self.buffer.len() {
+                        self.mode = Mode::Search;
+                    }
+                    end == self.buffer.len()
+                }
+                Mode::KeyBody {
+                    left,
+                    in_line,
+                    rule,
+                } => self.swallow_key(left, in_line, rule, end_of_text),
+            };
+            if done {
+                return;
+            }
+        }
+    }
+
+    /// Takes `searched..end` into the span before it.
+    fn swallow(&mut self, end: usize, rule: RuleIndex) {
+        if end > self.searched {
+            self.spans.push(Span {
+                start: self.searched,
+                end,
+                rule,
+                goes_on: true,
+            });
+            self.searched = end;
+        }
+    }
+
+    fn swallow_key(
+        &mut self,
+        left: usize,
+        in_line: bool,
+        rule: RuleIndex,
+        end_of_text: bool,
+    ) -> bool {
+        if left == 0 {
+            self.mode = Mode::Search;
+            return false;
+        }
+        match pem::body(&self.buffer, self.searched, in_line, end_of_text) {
+            Verdict::More => true,
+            Verdict::No => {
+                self.mode = Mode::Search;
+                false
+            }
+            Verdict::Yes((end, last)) => {
+                let end = end.min(self.searched + left);
+                let left = left - (end - self.searched);
+                self.swallow(end, rule);
+                self.mode = if last {
+                    Mode::Search
+                } else {
+                    Mode::KeyBody {
+                        left,
+                        in_line: true,
+                        rule,
+                    }
+                };
+                false
+            }
+        }
+    }
+
+    /// Walks from word to word; stops at the end of what has come (true), at a place that later
+    /// bytes decide (true), or where a mode begins (false).
+    fn search_words(&mut self, end_of_text: bool) -> bool {
+        let text = self.buffer.as_slice();
+        let mut at = self.searched;
+        while let Some(b) = byte(text, at) {
+            let class = super::classes::classes(b);
+            let verdict = if class & ALNUM != 0 {
+                if probe::opens(text, at) {
+                    probe::word(&self.set, text, at, end_of_text)
+                } else {
+                    Verdict::No
+                }
+            } else if b == b'-'
+                || before(text, at, 1).is_some_and(|p| is(p, super::classes::OPENER))
+            {
+                probe::mark(&self.set, text, at, end_of_text)
+            } else {
+                Verdict::No
+            };
+            match verdict {
+                Verdict::More => {
+                    self.searched = at;
+                    return true;
+                }
+                Verdict::Yes(hit) => {
+                    self.spans.push(Span {
+                        start: at,
+                        end: hit.end,
+                        rule: hit.rule,
+                        goes_on: false,
+                    });
+                    if hit.after != After::Done {
+                        self.begin_swallow(hit);
+                        return false;
+                    }
+                }
+                Verdict::No => {}
+            }
+            at = if class & ALNUM != 0 && !near_escape(text, at) {
+                run_end(text, at + 1, ALNUM)
+            } else {
+                at + 1
+            };
+        }
+        self.searched = at;
+        true
+    }
+
+    fn begin_swallow(&mut self, hit: Hit) {
+        self.searched = hit.end;
+        let rule = hit.rule;
+        self.mode = match hit.after {
+            After::Done => Mode::Search,
+            After::Run(class) => Mode::Run { class, rule },
+            After::KeyBody => Mode::KeyBody {
+                left: pem::BODY_MAX,
+                in_line: false,
+                rule,
+            },
+        };
+    }
+
+    /// The custom rules, line by line.
+    fn search_lines(&mut self, end_of_text: bool) {
+        loop {
+            let rest = part(&self.buffer, self.line, self.buffer.len());
+            let window = rest.get(..custom::LINE_MAX).unwrap_or(rest);
+            let (end, next) = match window.iter().position(|&b| b == b'\n') {
+                Some(length) => (self.line + length, self.line + length + 1),
+                None if window.len() == custom::LINE_MAX || (end_of_text && !rest.is_empty()) => {
+                    (self.line + window.len(), self.line + window.len())
+                }
+                None => return,
+            };
+            custom::search(&self.set, &self.buffer, self.line, end, &mut self.spans);
+            self.line = next;
+        }
+    }
+
+    /// Tells the sink about everything before `settled`, and about what begun spans mask behind it.
+    fn write(&mut self, settled: usize, sink: &mut impl Sink, tally: &mut Tally) {
+        if !self.spans.is_empty() {
+            self.write_spans(settled, sink, tally);
+        }
+        if self.told < settled {
+            sink.keep(part(&self.buffer, self.told, settled));
+            self.told = settled;
+        }
+    }
+
+    fn write_spans(&mut self, settled: usize, sink: &mut impl Sink, tally: &mut Tally) {
+        self.spans.sort_by_key(|span| (span.start, span.rule));
+        let ready = self.spans.partition_point(|span| span.start < settled);
+        for span in self.spans.drain(..ready) {
+            let joins = span.start < self.masked || (span.goes_on && span.start == self.masked);
+            if !joins {
+                sink.keep(part(&self.buffer, self.told, span.start));
+                self.told = span.start;
+                self.masked = span.start;
+                let id = self.set.id(span.rule);
+                sink.insert(b"[REDACTED:");
+                sink.insert(id.as_bytes());
+                sink.insert(b"]");
+                tally.add(span.rule, id);
+            }
+            if span.end > self.masked {
+                self.masked = span.end;
+            }
+            if self.masked > self.told {
+                sink.remove(self.masked - self.told);
+                self.told = self.masked;
+            }
+        }
+    }
+}
+
+/// Whether an escape before the word at `at` may end inside it (`\n`, `%3D`), so that a secret may
+/// begin a byte or two further on.
+fn near_escape(text: &[u8], at: usize) -> bool {
+    matches!(before(text, at, 1), Some(b'\\' | b'%')) || before(text, at, 2) == Some(b'%')
+}

@@ -1,0 +1,313 @@
+//! The compiled policy: what `config` makes of the operator's document, once per configuration.
+//!
+//! Everything here is ready to use: secrets are resolved, patterns are checked, names are
+//! references into these lists. Nothing is looked up in the document again.
+
+mod glob;
+mod rules;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+
+pub use glob::Glob;
+pub use rules::{Approval, Condition, Except, Matched, Reviewers, Rule, Verdict};
+
+use crate::identity::{KeySet, ProviderConfig, TokenLocation};
+use crate::mask::{MaskSet, Scrub};
+use crate::path::RequestPath;
+use crate::protocol::ProtocolKind;
+use crate::reason::Reason;
+
+/// What happens to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// It goes on.
+    Allow,
+    /// It waits for a person.
+    RequireApproval,
+    /// It is refused.
+    Deny,
+}
+
+/// Whether the policy acts or only watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Decisions are carried out.
+    Enforce,
+    /// Decisions are recorded, and everything is let through. A caller without a valid identity
+    /// passes with its own credentials only: nothing is injected for it.
+    Observe,
+}
+
+/// The whole policy.
+#[derive(Debug)]
+pub struct Policy {
+    /// SHA-256 of the document in canonical form, hexadecimal.
+    pub digest: String,
+    /// Enforce or observe.
+    pub mode: Mode,
+    /// Who vouches for callers.
+    pub providers: Vec<Provider>,
+    /// Where callers carry tokens, over all providers.
+    pub token_locations: Vec<TokenLocation>,
+    /// Identities that are cut off, whatever their token says.
+    pub revoked: Revoked,
+    /// The systems behind the gateway.
+    pub connections: Vec<Connection>,
+    /// The answer where no rule matches and the connection has no own one.
+    pub default: Action,
+    /// The answer to writes that no operation table knows, where the connection has no own one.
+    pub unknown_writes: Action,
+    /// The rules, in the order of the document (which does not matter to the verdict).
+    pub rules: Vec<Rule>,
+    /// What is masked.
+    pub masking: Masking,
+    /// Who is asked for approvals; `None` if no rule needs one.
+    pub approval_service: Option<ApprovalService>,
+    /// Where records go.
+    pub audit: Audit,
+    /// Sizes up to which the engine reads.
+    pub limits: Limits,
+    /// Answers to what could not be decided, where they are not "deny".
+    pub undecided: BTreeMap<Reason, Action>,
+}
+
+/// An identity provider.
+#[derive(Debug)]
+pub struct Provider {
+    /// Issuer, audiences, algorithms, claims.
+    pub config: ProviderConfig,
+    /// Where its keys come from.
+    pub keys: KeySource,
+}
+
+/// Where a provider's keys come from.
+#[derive(Debug)]
+pub enum KeySource {
+    /// Written into the policy.
+    Inline(Rc<KeySet>),
+    /// Fetched through an Envoy cluster.
+    Remote {
+        /// Envoy cluster.
+        cluster: String,
+        /// `:authority` of the fetch.
+        authority: String,
+        /// Path of the key set, or of the discovery document.
+        path: String,
+        /// Whether `path` is an OpenID discovery document that names the key set.
+        discovery: bool,
+        /// Milliseconds between fetches.
+        refresh_ms: u64,
+    },
+}
+
+/// Identities that are cut off at once.
+#[derive(Debug, Default)]
+pub struct Revoked {
+    /// `sub` values.
+    pub subjects: Vec<String>,
+    /// `jti` values.
+    pub token_ids: Vec<String>,
+}
+
+/// A system behind the gateway.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its name in records and rules.
+    pub name: String,
+    /// Hosts, lower case, `*.` allowed in front.
+    pub hosts: Vec<Glob>,
+    /// If any: only paths under one of these belong to it.
+    pub path_prefixes: Vec<String>,
+    /// Segments of the path before the upstream's own: a base path that Envoy's route takes off.
+    pub base_segments: usize,
+    /// How its requests are read.
+    pub protocol: ProtocolKind,
+    /// What is put in place of the agent's token.
+    pub credential: Credential,
+    /// Its own default.
+    pub default: Option<Action>,
+    /// Its own answer to unknown writes.
+    pub unknown_writes: Option<Action>,
+}
+
+impl Connection {
+    /// The path as the upstream will see it.
+    pub fn local_path(&self, path: RequestPath) -> RequestPath {
+        match self.base_segments {
+            0 => path,
+            count => path.without(count),
+        }
+    }
+
+    fn serves(&self, host: &str, path: &str) -> bool {
+        self.hosts.iter().any(|glob| glob.matches(host))
+            && (self.path_prefixes.is_empty() || self.path_prefixes.iter().any(|p| under(path, p)))
+    }
+}
+
+/// Whether `path` is `prefix` or lies below it; never `/api` for `/apiary`.
+fn under(path: &str, prefix: &str) -> bool {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let prefix = prefix.trim_end_matches('/');
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// What the upstream sees instead of the agent's token.
+#[derive(Debug)]
+pub enum Credential {
+    /// A secret of the gateway, in a header.
+    Inject {
+        /// Header name, lower case.
+        header: String,
+        /// Whole header value.
+        value: Secret,
+        /// Finds its echo in answers, in every usual spelling.
+        echo: Rc<Scrub>,
+    },
+    /// The agent's own headers, less the identity token.
+    Passthrough,
+}
+
+/// A value that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: String) -> Self {
+        Secret(value)
+    }
+
+    /// The value itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// What is masked, in which direction.
+#[derive(Debug)]
+pub struct Masking {
+    /// Prompts and writes.
+    pub request: Option<Rc<MaskSet>>,
+    /// Whether a secret in a request refuses it instead of being masked.
+    pub deny_request: bool,
+    /// Answers.
+    pub response: Option<Rc<MaskSet>>,
+    /// No rules: for answers in which only the injected credential is looked for.
+    pub none: Rc<MaskSet>,
+}
+
+/// Who is asked for approvals, over the HTTP ext_authz contract.
+#[derive(Debug)]
+pub struct ApprovalService {
+    /// Envoy cluster.
+    pub cluster: String,
+    /// `:authority` of the check.
+    pub authority: String,
+    /// Put before the original path.
+    pub path_prefix: String,
+    /// Bearer token that shows the gateway to the service.
+    pub credential: Option<Secret>,
+}
+
+/// Where records go.
+#[derive(Debug)]
+pub struct Audit {
+    /// Envoy cluster.
+    pub cluster: String,
+    /// `:authority` of the deliveries.
+    pub authority: String,
+    /// Path of the OTLP/HTTP logs endpoint.
+    pub path: String,
+    /// Bearer token that shows the gateway to the sink.
+    pub credential: Option<Secret>,
+    /// Whether a request waits for its record.
+    pub delivery: Delivery,
+    /// Bytes of a request body that a record keeps.
+    pub capture_request: usize,
+    /// Bytes of a response body that a record keeps.
+    pub capture_response: usize,
+    /// Records that a worker queues at most.
+    pub queue: usize,
+    /// Milliseconds that a strict request waits for its record.
+    pub timeout_ms: u64,
+}
+
+/// Whether a request waits for its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Nothing is forwarded before its request record is acknowledged.
+    Strict,
+    /// Records follow; what is dropped is counted.
+    BestEffort,
+}
+
+/// Sizes up to which the engine reads.
+#[derive(Debug)]
+pub struct Limits {
+    /// Bytes of a request body that has to be judged or masked whole.
+    pub request_body: usize,
+    /// Bytes of a request that may wait in Envoy's buffer, beyond what is read: a pack behind its
+    /// commands while a person is asked. Must be below Envoy's own buffer limit.
+    pub waiting_body: usize,
+    /// Milliseconds to wait for the first byte of a body on a worker where Envoy has not yet shown
+    /// that it delivers bodies to a paused filter.
+    pub first_body_ms: u64,
+}
+
+impl Policy {
+    /// The connection that serves a host and path: the longest path prefix wins, then the order of
+    /// the document.
+    pub fn connection_index(&self, host: &str, path: &str) -> Option<usize> {
+        let depth = |c: &Connection| {
+            c.path_prefixes
+                .iter()
+                .filter(|p| under(path, p))
+                .map(|p| p.len())
+                .max()
+                .unwrap_or(0)
+        };
+        // `max_by_key` gives the last of equals; reversed, that is the first of the document.
+        let serving = self
+            .connections
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, c)| c.serves(host, path));
+        serving
+            .max_by_key(|(_, c)| depth(c))
+            .map(|(index, _)| index)
+    }
+
+    /// The answer to what could not be decided.
+    pub fn undecided_action(&self, reason: Reason) -> Action {
+        self.undecided.get(&reason).copied().unwrap_or(Action::Deny)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_at_a_slash() {
+        assert!(under("/api/v3/repos?x=1", "/api/v3/"));
+        assert!(under("/api/v3", "/api/v3/"));
+        assert!(!under("/api/v30/repos", "/api/v3"));
+        assert!(!under("/apiary?/api/v3/", "/api/v3"));
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        assert_eq!(format!("{:?}", Secret::new("s3cret".into())), "[redacted]");
+    }
+}

@@ -1,0 +1,194 @@
+//! Holding the live request while a person is asked.
+
+use sha2::{Digest, Sha256};
+
+use super::{AfterRecord, Phase, Stream};
+use crate::approval::{self, Answer, Question};
+use crate::denial::TicketInfo;
+use crate::effect::{CallAnswer, Counter, Effect, Level, Now};
+use crate::policy::{Approval, Delivery, Mode};
+use crate::reason::Reason;
+use crate::record::{Decision, Kind};
+use crate::worker::Worker;
+
+/// Pauses between attempts to reach the approval service.
+const AGAIN_MS: (u64, u64) = (250, 4_000);
+
+/// A held request.
+#[derive(Debug)]
+pub(super) struct Hold {
+    approval: Approval,
+    /// What the rule says to the caller.
+    text: String,
+    until: Now,
+    attempts: u32,
+    fingerprint: String,
+    body_sha256: String,
+    body_size: usize,
+    /// Id, approver, time; as far as they are known.
+    pub(super) given: approval::Given,
+}
+
+impl Stream {
+    /// Stops the request here until a person has answered.
+    pub(super) fn hold(&mut self, worker: &mut Worker, approval: Approval, text: String, now: Now) {
+        if self.policy.mode == Mode::Observe {
+            self.outcome.reason = Some(Reason::ApprovalPending);
+            return self.forward(worker, Decision::Observed, now);
+        }
+        let Some(connection) = self.connection().map(|c| c.name.clone()) else {
+            return;
+        };
+        let Some(identity) = self.identity() else {
+            return;
+        };
+        let body = self.replacement.as_deref().unwrap_or(&self.body);
+        let body_sha256 = crate::hex(&Sha256::digest(body));
+        let fingerprint = approval::fingerprint(
+            identity,
+            &connection,
+            &self.head,
+            &body_sha256,
+            &self.policy.digest,
+        );
+        self.hold = Some(Hold {
+            until: now.after_ms(approval.hold_ms),
+            approval,
+            text,
+            attempts: 0,
+            fingerprint,
+            body_size: body.len(),
+            body_sha256,
+            given: approval::Given::default(),
+        });
+        self.outcome.decision = Decision::Held;
+        self.effects.push(Effect::Count(Counter::Held, 1));
+        let record = self.record(Kind::Request, now);
+        match self.policy.audit.delivery {
+            Delivery::Strict => self.await_record(worker, &record, AfterRecord::Ask, now),
+            Delivery::BestEffort => {
+                // A loss is counted by the queue and does not stop the request.
+                let _ = worker.submit(&record, None);
+                self.request_recorded = true;
+                self.ask(worker, now);
+            }
+        }
+    }
+
+    /// Asks the approval service, with what is left of the hold.
+    pub(super) fn ask(&mut self, worker: &mut Worker, now: Now) {
+        let (Some(hold), Some(service)) = (&self.hold, &self.policy.approval_service) else {
+            return self.refuse(
+                worker,
+                Reason::ApprovalUnavailable,
+                "no approval service",
+                now,
+            );
+        };
+        let (Some(caller), Some(connection)) = (&self.caller, self.connection()) else {
+            return;
+        };
+        let question = Question {
+            exchange: &self.exchange,
+            fingerprint: &hold.fingerprint,
+            identity: &caller.identity,
+            session: self.session(),
+            connection: &connection.name,
+            head: &self.head,
+            body_sha256: &hold.body_sha256,
+            body_size: hold.body_size,
+            body: &self.captured,
+            operations: &self.operations,
+            rule: self.outcome.rule.as_deref(),
+            reason: Some(hold.text.as_str()).filter(|t| !t.is_empty()),
+            policy: &self.policy.digest,
+            approval: &hold.approval,
+            hold_ms: hold.until.millis_since(now),
+        };
+        let call = approval::ask(service, &question);
+        self.effects.push(Effect::Call(call));
+        self.phase = Phase::Ask;
+    }
+
+    /// Takes the service's answer.
+    pub(super) fn on_approval_answer(
+        &mut self,
+        worker: &mut Worker,
+        answer: &CallAnswer,
+        now: Now,
+    ) {
+        match approval::read_answer(answer) {
+            Answer::Approved(given) => {
+                if let Some(hold) = self.hold.as_mut() {
+                    hold.given = given;
+                }
+                self.outcome.decision = Decision::HeldApproved;
+                self.release(now);
+            }
+            Answer::Refused(given, text) => {
+                self.note_approval(given.clone());
+                let text = match (given.by.as_str(), text.as_str()) {
+                    ("", "") => String::new(),
+                    ("", text) => text.to_owned(),
+                    (by, "") => format!("Refused by {by}."),
+                    (by, text) => format!("Refused by {by}: {text}"),
+                };
+                self.refuse_with(worker, Reason::ApprovalRefused, "", &text, None, now);
+            }
+            Answer::Pending { id, url, expires } => {
+                self.note_approval(approval::Given {
+                    id: id.clone(),
+                    ..Default::default()
+                });
+                let ticket_s = self.hold.as_ref().map_or(0, |h| h.approval.ticket_s);
+                let expires = expires.unwrap_or(now.seconds() + ticket_s);
+                let ticket = TicketInfo {
+                    id: &id,
+                    url: &url,
+                    expires,
+                };
+                self.refuse_with(worker, Reason::ApprovalPending, "", "", Some(ticket), now);
+            }
+            Answer::Superseded(id) => {
+                self.note_approval(approval::Given {
+                    id,
+                    ..Default::default()
+                });
+                self.refuse(worker, Reason::ApprovalSuperseded, "", now);
+            }
+            Answer::Unavailable { why, again } => self.ask_again(worker, &why, again, now),
+        }
+    }
+
+    /// The service may be restarting: the same question is asked again for as long as the hold lasts.
+    fn ask_again(&mut self, worker: &mut Worker, why: &str, again: bool, now: Now) {
+        self.effects.push(Effect::Log(
+            Level::Warn,
+            format!(
+                "{}: the approval service could not be asked: {why}",
+                self.exchange
+            ),
+        ));
+        let Some(hold) = self.hold.as_mut() else {
+            return;
+        };
+        let pause = AGAIN_MS
+            .0
+            .saturating_mul(1 << hold.attempts.min(10))
+            .min(AGAIN_MS.1);
+        hold.attempts = hold.attempts.saturating_add(1);
+        let at = now.after_ms(pause);
+        if !again || at > hold.until {
+            return self.refuse(worker, Reason::ApprovalUnavailable, "", now);
+        }
+        self.phase = Phase::AskAgain;
+        self.deadline = Some(at);
+        worker.wake_at(at, self.id);
+    }
+
+    fn note_approval(&mut self, given: approval::Given) {
+        if let Some(hold) = self.hold.as_mut() {
+            hold.given = given;
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The body as far as it is needed, the operations it stands for, and the verdict on them.
+
+use std::rc::Rc;
+
+use super::{Need, Phase, Stream};
+use crate::effect::{Counter, Effect, Now};
+use crate::mask::{Format, mask_whole};
+use crate::path::RequestPath;
+use crate::policy::{Action, Connection};
+use crate::protocol::git::Progress;
+use crate::protocol::{self, BodyNeed};
+use crate::reason::Reason;
+use crate::record::{Decision, MaskCount};
+use crate::worker::Worker;
+
+impl Stream {
+    /// Decides from the head how much of the body has to be read.
+    pub(super) fn plan_body(&mut self, connection: &Connection) {
+        let Some(path) = &self.path else { return };
+        self.need = match protocol::body_need(connection.protocol, &self.head, path) {
+            BodyNeed::Whole => Need::Whole,
+            BodyNeed::GitCommands => Need::Commands,
+            BodyNeed::None => Need::None,
+        };
+        // A pack is neither text nor small: masking and capturing leave it alone.
+        if self.body_ended || self.need == Need::Commands {
+            return;
+        }
+        let content_type = self
+            .head
+            .headers
+            .text("content-type")
+            .unwrap_or("text/plain");
+        let text = Format::of_content_type(content_type) != Format::Binary;
+        self.mask_request = text && self.policy.masking.request.is_some();
+        if self.mask_request || (text && self.policy.audit.capture_request > 0) {
+            self.need = Need::Whole;
+        } else if self.need == Need::None {
+            self.not_captured
+                .push(format!("request_body: {}", self.head.content_type()));
+        }
+    }
+
+    /// Takes new bytes of a body that has not been judged yet.
+    pub(super) fn collect(&mut self, worker: &mut Worker, bytes: &[u8], now: Now) {
+        let judging = matches!(self.phase, Phase::Identify | Phase::Collect);
+        match self.need {
+            Need::None => self.bound_waiting_body(worker, now),
+            Need::Whole if !judging => {}
+            Need::Whole if self.body_size > self.policy.limits.request_body => {
+                let detail = format!("more than {} bytes", self.policy.limits.request_body);
+                self.need = Need::None;
+                self.body = Vec::new();
+                self.not_captured.push("request_body: too large".to_owned());
+                self.undecided(worker, Reason::BodyTooLarge, &detail, now);
+            }
+            Need::Whole => self.body.extend_from_slice(bytes),
+            Need::Commands if self.commands_done => self.bound_waiting_body(worker, now),
+            Need::Commands => {
+                self.body.extend_from_slice(bytes);
+                match self.commands.feed(bytes) {
+                    Progress::NeedMore => {}
+                    Progress::Done(commands) => {
+                        self.commands_done = true;
+                        self.body.truncate(commands.consumed);
+                    }
+                    // `operations` reads the same bytes and names the fault.
+                    Progress::Fault(_) => self.commands_done = true,
+                }
+            }
+        }
+    }
+
+    /// A body that waits in Envoy's buffer must not fill it: Envoy would answer 413, and the caller
+    /// would not know why.
+    fn bound_waiting_body(&mut self, worker: &mut Worker, now: Now) {
+        if self.body_size <= self.policy.limits.waiting_body {
+            return;
+        }
+        match self.phase {
+            Phase::Ask | Phase::AskAgain => {
+                self.refuse(
+                    worker,
+                    Reason::ApprovalPending,
+                    "too large to be held; send it again once it is approved",
+                    now,
+                );
+            }
+            Phase::Identify | Phase::Collect | Phase::Record(_) => {
+                self.refuse(
+                    worker,
+                    Reason::BodyTooLarge,
+                    "the body outgrew the gateway's buffer while it waited",
+                    now,
+                );
+            }
+            Phase::New | Phase::Drain(_) | Phase::Released | Phase::Replied => {}
+        }
+    }
+
+    /// Reads the operations and decides, once the body is there as far as it is needed.
+    pub(super) fn judge(&mut self, worker: &mut Worker, now: Now) {
+        let there = match self.need {
+            Need::None => true,
+            Need::Whole => self.body_ended,
+            Need::Commands => self.commands_done || self.body_ended,
+        };
+        if !there {
+            return;
+        }
+        let policy = Rc::clone(&self.policy);
+        let Some(connection) = self.connection.and_then(|i| policy.connections.get(i)) else {
+            return;
+        };
+        let Some(path) = self.path.clone() else {
+            return;
+        };
+        if self.need == Need::Whole && !self.body.is_empty() && self.encoded() {
+            return self.undecided(worker, Reason::BodyEncoding, "content-encoding", now);
+        }
+        if !self.read_operations(worker, connection, &path, now) {
+            return;
+        }
+        if let Some(secrets) = self.mask_body() {
+            return self.refuse(worker, Reason::SecretInRequest, &secrets, now);
+        }
+        let Some(identity) = self.identity() else {
+            return;
+        };
+        let verdict = policy.judge(identity, connection, &self.operations);
+        self.outcome.rule = verdict.rule.map(|r| r.name.clone());
+        match verdict.action {
+            Action::Allow => self.forward(worker, Decision::Allowed, now),
+            Action::RequireApproval => {
+                let approval = verdict.rule.map(|r| r.approval.clone()).unwrap_or_default();
+                let text = verdict
+                    .rule
+                    .and_then(|r| r.reason.clone())
+                    .unwrap_or_default();
+                if verdict.paths_unknown {
+                    self.outcome.detail = "paths_unknown".to_owned();
+                }
+                self.hold(worker, approval, text, now);
+            }
+            Action::Deny => {
+                let reason = match (verdict.rule, verdict.unknown_write) {
+                    (Some(_), _) => Reason::RuleDenied,
+                    (None, true) => Reason::UnknownWrite,
+                    (None, false) => Reason::DefaultDenied,
+                };
+                let detail = if verdict.paths_unknown {
+                    "paths_unknown"
+                } else {
+                    ""
+                };
+                self.refuse(worker, reason, detail, now);
+            }
+        }
+    }
+
+    /// `false` if the request could not be read; the exchange has then been dealt with.
+    fn read_operations(
+        &mut self,
+        worker: &mut Worker,
+        connection: &Connection,
+        path: &RequestPath,
+        now: Now,
+    ) -> bool {
+        match protocol::operations(connection.protocol, &self.head, path, Some(&self.body)) {
+            Ok(judged) => {
+                self.operations = judged.operations;
+                self.style = judged.style;
+                self.model = judged.model;
+                true
+            }
+            Err(undecided) => {
+                self.style = undecided.style;
+                self.undecided(worker, undecided.reason, &undecided.detail, now);
+                false
+            }
+        }
+    }
+
+    /// Masks the body, and keeps what the record shows of it. The names of the secrets found, if the
+    /// policy refuses them.
+    fn mask_body(&mut self) -> Option<String> {
+        if self.need == Need::Commands {
+            self.not_captured.push("request_body: git pack".to_owned());
+            return None;
+        }
+        let mut refused = None;
+        let masking = &self.policy.masking;
+        if let (true, Some(set)) = (self.mask_request, masking.request.clone()) {
+            let deny = masking.deny_request;
+            let content_type = self
+                .head
+                .headers
+                .text("content-type")
+                .unwrap_or("text/plain");
+            let masked = mask_whole(
+                &set,
+                None,
+                Format::of_content_type(content_type),
+                &self.body,
+            );
+            let found: u64 = masked.findings.iter().map(|f| u64::from(f.count)).sum();
+            if found > 0 {
+                self.effects
+                    .push(Effect::Count(Counter::MaskedRequest, found));
+                let count = |f: &crate::mask::Finding| MaskCount {
+                    rule: f.rule.to_string(),
+                    count: u64::from(f.count),
+                    direction: "request",
+                };
+                self.masks.extend(masked.findings.iter().map(count));
+                self.replacement = Some(masked.body);
+            }
+            if found > 0 && deny {
+                let rules: Vec<&str> = self.masks.iter().map(|m| m.rule.as_str()).collect();
+                refused = Some(rules.join(", "));
+            }
+        }
+        let limit = self.policy.audit.capture_request;
+        self.captured
+            .add(self.replacement.as_deref().unwrap_or(&self.body), limit);
+        refused
+    }
+
+    fn encoded(&self) -> bool {
+        self.head
+            .headers
+            .get("content-encoding")
+            .is_some_and(|v| !v.eq_ignore_ascii_case(b"identity"))
+    }
+}

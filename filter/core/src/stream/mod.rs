@@ -1,0 +1,493 @@
+//! One exchange: a machine that takes what Envoy saw and gives what Envoy should do.
+//!
+//! # The life of a request
+//! ```text
+//! head ─ connection, path ─ Identify ─ Collect ─ judge ─┬─ deny ─────────────────── Reply
+//!                              │          │             ├─ approval ─ Record ─ Ask ─┤
+//!                           (keys)     (body)           └─ allow ──── Record ───────┴─ release
+//! ```
+//! Nothing of the request, its head included, goes upstream before `release`. Every wait is a
+//! [`Phase`]; whatever event comes, `advance` goes as far as it can. What goes wrong on the way is a
+//! [`Reason`], and `refuse` is the only place that turns one into an answer.
+//!
+//! | file       | part |
+//! |------------|------|
+//! | `mod`      | state and callbacks |
+//! | `identify` | token to identity |
+//! | `judge`    | body, operations, verdict, request masking |
+//! | `hold`     | asking a person |
+//! | `forward`  | request record, header changes, release, refusal |
+//! | `response` | masking and capturing the answer |
+//! | `account`  | records and the access-log line |
+
+mod account;
+mod forward;
+mod hold;
+mod identify;
+mod judge;
+mod response;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+pub use account::Ended;
+
+use crate::denial::{DenialStyle, Reply};
+use crate::effect::{CallAnswer, Counter, Effect, Flow, Level, Now, Step};
+use crate::head::{RequestHead, ResponseHead};
+use crate::identity::Identity;
+use crate::operation::Operation;
+use crate::path::RequestPath;
+use crate::policy::{Connection, Policy};
+use crate::protocol;
+use crate::protocol::git::GitCommands;
+use crate::reason::Reason;
+use crate::record::{Captured, Decision, MaskCount};
+use crate::worker::{StreamId, Wake, Worker};
+use hold::Hold;
+use response::Response;
+
+/// Where an exchange stands.
+#[derive(Debug)]
+enum Phase {
+    /// No head yet.
+    New,
+    /// The caller is being identified; keys may be on their way.
+    Identify,
+    /// The body is being collected, as far as it is needed.
+    Collect,
+    /// The request record is on its way to the sink; then comes the next step.
+    Record(AfterRecord),
+    /// A person is being asked.
+    Ask,
+    /// The approval service could not be asked; it will be again.
+    AskAgain,
+    /// Refused; the rest of the body is read and dropped so that the client gets to read the answer.
+    Drain(Reply),
+    /// The request has been let go.
+    Released,
+    /// The caller has been answered from here.
+    Replied,
+}
+
+/// What a durable record was waited for.
+#[derive(Clone, Copy, Debug)]
+enum AfterRecord {
+    Ask,
+    Release,
+}
+
+/// What the head says about reading the body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Need {
+    /// Nothing of it.
+    #[default]
+    None,
+    /// All of it.
+    Whole,
+    /// The pkt-lines before a pack.
+    Commands,
+}
+
+/// What was decided, for the records.
+#[derive(Debug, Default)]
+struct Outcome {
+    decision: Decision,
+    reason: Option<Reason>,
+    detail: String,
+    rule: Option<String>,
+}
+
+/// A verified caller.
+#[derive(Debug)]
+struct Caller {
+    identity: Arc<Identity>,
+    /// The headers that carried the token; none of them reaches the upstream.
+    headers: Vec<String>,
+}
+
+/// One exchange.
+#[derive(Debug)]
+pub struct Stream {
+    id: StreamId,
+    policy: Rc<Policy>,
+    exchange: String,
+    started: Now,
+    client: String,
+    phase: Phase,
+    /// When the present wait ends, at the latest.
+    deadline: Option<Now>,
+    head: RequestHead,
+    path: Option<RequestPath>,
+    connection: Option<usize>,
+    caller: Option<Caller>,
+    asked_newer_keys: bool,
+    need: Need,
+    mask_request: bool,
+    body: Vec<u8>,
+    body_size: usize,
+    body_ended: bool,
+    commands: GitCommands,
+    commands_done: bool,
+    operations: Vec<Operation>,
+    style: DenialStyle,
+    model: Option<String>,
+    replacement: Option<Vec<u8>>,
+    captured: Captured,
+    not_captured: Vec<String>,
+    masks: Vec<MaskCount>,
+    outcome: Outcome,
+    hold: Option<Hold>,
+    request_recorded: bool,
+    response: Response,
+    effects: Vec<Effect>,
+}
+
+/// What is known of the connection that a request came over.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// Address of the caller, as Envoy knows it.
+    pub address: String,
+}
+
+impl Stream {
+    /// A stream that nothing is known of yet.
+    pub fn new(id: StreamId, worker: &mut Worker) -> Self {
+        Stream {
+            id,
+            policy: worker.policy(),
+            exchange: worker.next_exchange(),
+            started: Now::default(),
+            client: String::new(),
+            phase: Phase::New,
+            deadline: None,
+            head: RequestHead::default(),
+            path: None,
+            connection: None,
+            caller: None,
+            asked_newer_keys: false,
+            need: Need::None,
+            mask_request: false,
+            body: Vec::new(),
+            body_size: 0,
+            body_ended: false,
+            commands: GitCommands::new(),
+            commands_done: false,
+            operations: Vec::new(),
+            style: DenialStyle::Plain,
+            model: None,
+            replacement: None,
+            captured: Captured::default(),
+            not_captured: Vec::new(),
+            masks: Vec::new(),
+            outcome: Outcome::default(),
+            hold: None,
+            request_recorded: false,
+            response: Response::default(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// The request head is there; `end` if no body follows.
+    pub fn on_request_headers(
+        &mut self,
+        worker: &mut Worker,
+        head: RequestHead,
+        source: Source,
+        end: bool,
+        now: Now,
+    ) -> Step {
+        self.started = now;
+        self.client = source.address;
+        self.head = head;
+        self.body_ended = end;
+        self.phase = Phase::Identify;
+        self.effects.push(Effect::Count(Counter::Exchanges, 1));
+        self.begin(worker, now);
+        self.advance(worker, now);
+        if !end && self.waits_for_body() && !worker.pause_proven {
+            // Until one body has come to a paused stream, its absence may mean that Envoy holds
+            // bodies back: `allow_on_headers_stop_iteration` is missing.
+            let at = now.after_ms(self.policy.limits.first_body_ms);
+            self.deadline = Some(at);
+            worker.wake_at(at, self.id);
+        }
+        self.step()
+    }
+
+    /// A piece of the request body: `size` new bytes, in `bytes` if the stream
+    /// [wants them](Stream::wants_request_bytes).
+    pub fn on_request_body(
+        &mut self,
+        worker: &mut Worker,
+        bytes: &[u8],
+        size: usize,
+        end: bool,
+        now: Now,
+    ) -> Step {
+        self.body_size = self.body_size.saturating_add(size);
+        self.body_ended |= end;
+        match self.phase {
+            Phase::New | Phase::Replied | Phase::Released => {}
+            Phase::Drain(_) => self.drain(),
+            Phase::Identify | Phase::Collect | Phase::Record(_) | Phase::Ask | Phase::AskAgain => {
+                worker.pause_proven |= size > 0;
+                self.collect(worker, bytes, now);
+                self.advance(worker, now);
+            }
+        }
+        self.step()
+    }
+
+    /// Trailers end a body, whatever the body callbacks said: an HTTP/2 body that ends with trailers
+    /// never has its end marked there.
+    pub fn on_request_trailers(&mut self, worker: &mut Worker, now: Now) -> Step {
+        self.body_ended = true;
+        match self.phase {
+            Phase::New | Phase::Replied | Phase::Released => {}
+            Phase::Drain(_) => self.drain(),
+            Phase::Identify | Phase::Collect | Phase::Record(_) | Phase::Ask | Phase::AskAgain => {
+                self.advance(worker, now);
+            }
+        }
+        self.step()
+    }
+
+    /// The answer to this stream's own call.
+    pub fn on_call(&mut self, worker: &mut Worker, answer: CallAnswer, now: Now) -> Step {
+        if matches!(self.phase, Phase::Ask) {
+            self.on_approval_answer(worker, &answer, now);
+        }
+        self.resume()
+    }
+
+    /// Something this stream waited for has happened in the worker.
+    pub fn on_wake(&mut self, worker: &mut Worker, wake: Wake, now: Now) -> Step {
+        match (wake, &self.phase) {
+            (Wake::Keys, Phase::Identify) => self.advance(worker, now),
+            (Wake::Recorded, Phase::Record(next)) => {
+                let next = *next;
+                self.on_recorded(worker, next, now);
+            }
+            (Wake::RecordRefused, Phase::Record(_)) => {
+                self.refuse(
+                    worker,
+                    Reason::AuditUnavailable,
+                    "the audit sink refused the record",
+                    now,
+                );
+            }
+            (Wake::Timer, _) => self.on_timer(worker, now),
+            (Wake::Keys | Wake::Recorded | Wake::RecordRefused, _) => {}
+        }
+        self.resume()
+    }
+
+    /// The response head is there.
+    pub fn on_response_headers(&mut self, head: ResponseHead, end: bool, now: Now) -> Step {
+        self.respond_headers(head, end, now);
+        Step {
+            effects: std::mem::take(&mut self.effects),
+            flow: Flow::Continue,
+        }
+    }
+
+    /// A piece of the response body: `size` bytes, in `bytes` if the stream
+    /// [wants them](Stream::wants_response_bytes).
+    pub fn on_response_body(&mut self, bytes: &[u8], size: usize, end: bool, now: Now) -> Step {
+        self.respond_body(bytes, size, end, now);
+        Step {
+            effects: std::mem::take(&mut self.effects),
+            flow: Flow::Continue,
+        }
+    }
+
+    /// The response ends with trailers.
+    pub fn on_response_trailers(&mut self) -> Step {
+        self.respond_trailers();
+        Step {
+            effects: std::mem::take(&mut self.effects),
+            flow: Flow::Continue,
+        }
+    }
+
+    /// The exchange is over; Envoy is about to write its access log.
+    pub fn on_log(&mut self, worker: &mut Worker, ended: &Ended, now: Now) -> Vec<Effect> {
+        if !matches!(self.phase, Phase::New) {
+            self.close(worker, ended, now);
+        }
+        worker.forget(self.id);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// The shell could not apply an effect: nothing may go on from here.
+    ///
+    /// The step ends the exchange: with an answer before the response head is out, with a reset after.
+    pub fn on_host_fault(&mut self, what: &str, now: Now) -> Step {
+        self.effects.clear();
+        self.effects.push(Effect::Log(
+            Level::Error,
+            format!("{}: host call failed: {what}", self.exchange),
+        ));
+        if self.response.started {
+            self.effects.push(Effect::ResetResponse);
+            self.phase = Phase::Replied;
+        } else {
+            self.refuse_hard(Reason::HostFault, what, now);
+        }
+        Step {
+            effects: std::mem::take(&mut self.effects),
+            flow: Flow::Pause,
+        }
+    }
+
+    /// Whether the bytes of the request body are to be handed over; their number always is.
+    pub fn wants_request_bytes(&self) -> bool {
+        match self.phase {
+            Phase::New | Phase::Drain(_) | Phase::Released | Phase::Replied => false,
+            Phase::Identify | Phase::Collect | Phase::Record(_) | Phase::Ask | Phase::AskAgain => {
+                match self.need {
+                    Need::None => false,
+                    Need::Whole => true,
+                    Need::Commands => !self.commands_done,
+                }
+            }
+        }
+    }
+
+    /// Whether the bytes of the response body are to be handed over; their number always is.
+    pub fn wants_response_bytes(&self) -> bool {
+        matches!(self.phase, Phase::Released) && self.response.is_read()
+    }
+
+    /// Whether the request has been let go: its body then comes piece by piece.
+    pub fn is_released(&self) -> bool {
+        matches!(self.phase, Phase::Released)
+    }
+
+    /// Whether the rest of the body is being dropped.
+    pub fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Drain(_))
+    }
+
+    /// The connection and the path, before anything else.
+    fn begin(&mut self, worker: &mut Worker, now: Now) {
+        let host = self.head.host();
+        let policy = Rc::clone(&self.policy);
+        let Some(index) = policy.connection_index(&host, &self.head.path) else {
+            self.refuse(worker, Reason::ConnectionUnknown, "", now);
+            return;
+        };
+        self.connection = Some(index);
+        let Some(connection) = policy.connections.get(index) else {
+            return;
+        };
+        self.style = protocol::head_style(connection.protocol, &self.head, None);
+        match RequestPath::read(&self.head.path) {
+            Ok(path) => self.path = Some(connection.local_path(path)),
+            Err(fault) => {
+                self.undecided(worker, Reason::PathAmbiguous, fault.code(), now);
+                return;
+            }
+        }
+        self.style = protocol::head_style(connection.protocol, &self.head, self.path.as_ref());
+        for name in [
+            "content-type",
+            "content-encoding",
+            "content-length",
+            "upgrade",
+        ] {
+            if self.head.headers.single(name).is_err() {
+                self.undecided(worker, Reason::HeaderAmbiguous, name, now);
+                return;
+            }
+        }
+        self.plan_body(connection);
+    }
+
+    /// Goes as far as what is known allows.
+    fn advance(&mut self, worker: &mut Worker, now: Now) {
+        if matches!(self.phase, Phase::Identify) {
+            self.identify(worker, now);
+        }
+        if matches!(self.phase, Phase::Collect) {
+            self.judge(worker, now);
+        }
+    }
+
+    fn on_timer(&mut self, worker: &mut Worker, now: Now) {
+        if self.deadline.is_none_or(|at| now < at) {
+            return;
+        }
+        self.deadline = None;
+        match self.phase {
+            Phase::Record(_) => {
+                self.refuse(
+                    worker,
+                    Reason::AuditUnavailable,
+                    "the audit sink did not acknowledge the record in time",
+                    now,
+                );
+            }
+            Phase::AskAgain => self.ask(worker, now),
+            Phase::Identify | Phase::Collect
+                if self.body_size == 0 && !worker.pause_proven && !self.body_ended =>
+            {
+                self.effects.push(Effect::Log(
+                    Level::Error,
+                    format!(
+                        "{}: no body came to a waiting request within {} ms. If its client did send one, set \
+                         allow_on_headers_stop_iteration: true in the Wasm plugin's configuration",
+                        self.exchange, self.policy.limits.first_body_ms
+                    ),
+                ));
+                self.refuse_hard(Reason::HeaderPauseMissing, "", now);
+            }
+            Phase::New
+            | Phase::Identify
+            | Phase::Collect
+            | Phase::Ask
+            | Phase::Drain(_)
+            | Phase::Released
+            | Phase::Replied => {}
+        }
+    }
+
+    fn connection(&self) -> Option<&Connection> {
+        self.policy.connections.get(self.connection?)
+    }
+
+    fn identity(&self) -> Option<&Identity> {
+        self.caller.as_ref().map(|c| c.identity.as_ref())
+    }
+
+    fn waits_for_body(&self) -> bool {
+        !self.body_ended && matches!(self.phase, Phase::Identify | Phase::Collect)
+    }
+
+    /// The result of a request callback.
+    fn step(&mut self) -> Step {
+        let flow = if matches!(self.phase, Phase::Released) {
+            Flow::Continue
+        } else {
+            Flow::Pause
+        };
+        Step {
+            effects: std::mem::take(&mut self.effects),
+            flow,
+        }
+    }
+
+    /// The result of an event outside the request's callbacks: a release has to be said.
+    fn resume(&mut self) -> Step {
+        if matches!(self.phase, Phase::Released) && !self.response.resumed {
+            self.response.resumed = true;
+            self.effects.push(Effect::ResumeRequest);
+        }
+        self.step()
+    }
+}
+
+#[cfg(test)]
+#[path = "../stream_tests/mod.rs"]
+mod tests;

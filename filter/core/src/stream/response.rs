@@ -1,0 +1,245 @@
+//! The answer: masked as it streams, the injected credential scrubbed, chunks noted.
+
+use std::rc::Rc;
+
+use super::{Phase, Stream};
+use crate::effect::{Counter, Effect, Level, Now};
+use crate::head::ResponseHead;
+use crate::mask::{Format, Scrub, StreamMasker, mask_whole};
+use crate::policy::{Action, Credential};
+use crate::reason::Reason;
+use crate::record::{Captured, Chunk, Decision, MaskCount};
+
+/// Chunks whose times a record keeps; later ones are added to the last.
+const CHUNKS: usize = 2_000;
+
+/// What is known of the response.
+#[derive(Debug, Default)]
+pub(super) struct Response {
+    /// The paused request has been told to go on.
+    pub(super) resumed: bool,
+    /// The response head has been seen.
+    pub(super) started: bool,
+    /// The whole response has been seen.
+    pub(super) ended: bool,
+    /// The status that the caller got.
+    pub(super) status: Option<u16>,
+    /// Bytes of the body as they came.
+    pub(super) size: u64,
+    pub(super) captured: Captured,
+    pub(super) chunks: Vec<Chunk>,
+    length: Option<u64>,
+    capture: bool,
+    masker: Option<StreamMasker>,
+}
+
+impl Response {
+    /// Whether its bytes are looked at.
+    pub(super) fn is_read(&self) -> bool {
+        self.masker.is_some() || self.capture
+    }
+}
+
+impl Stream {
+    /// Whether the answer will be read, and must therefore come whole and in plain bytes.
+    pub(super) fn reads_response(&self) -> bool {
+        self.policy.masking.response.is_some() || self.echo().is_some()
+    }
+
+    /// The head of the answer: what will be done with its body.
+    pub(super) fn respond_headers(&mut self, head: ResponseHead, end: bool, _now: Now) {
+        self.response.started = true;
+        self.response.ended = end;
+        if matches!(self.phase, Phase::Replied) {
+            return;
+        }
+        self.response.status = Some(head.status);
+        let scrub = self.echo();
+        if let Some(scrub) = &scrub {
+            self.scrub_headers(&head, scrub);
+        }
+        if end {
+            return;
+        }
+        let media_type = head.content_type();
+        let format =
+            Format::of_content_type(head.headers.text("content-type").unwrap_or("text/plain"));
+        let encoded = head
+            .headers
+            .get("content-encoding")
+            .is_some_and(|v| !v.eq_ignore_ascii_case(b"identity"));
+        if format == Format::Binary {
+            self.not_captured
+                .push(format!("response_body: {media_type}"));
+            return;
+        }
+        if encoded && self.reads_response() {
+            self.not_captured
+                .push("response_body: content-encoding".to_owned());
+            return self.refuse_response(Reason::ResponseEncoding);
+        }
+        self.response.capture = !encoded && self.policy.audit.capture_response > 0;
+        if self.reads_response() {
+            let set = self
+                .policy
+                .masking
+                .response
+                .clone()
+                .unwrap_or_else(|| Rc::clone(&self.policy.masking.none));
+            self.response.masker = Some(StreamMasker::new(set, scrub, format));
+            self.response.length = head
+                .headers
+                .text("content-length")
+                .and_then(|v| v.trim().parse().ok());
+            self.effects
+                .push(Effect::RemoveResponseHeader("content-length".to_owned()));
+        }
+    }
+
+    /// A piece of the answer.
+    pub(super) fn respond_body(&mut self, bytes: &[u8], size: usize, end: bool, now: Now) {
+        self.response.ended |= end;
+        if matches!(self.phase, Phase::Replied) {
+            return;
+        }
+        self.response.size += size as u64;
+        // With a known length the last byte is known as the last, also when trailers follow it.
+        let last = end || self.response.length == Some(self.response.size);
+        let mut out = Vec::new();
+        let shown = match self.response.masker.as_mut() {
+            Some(masker) => {
+                out.reserve(bytes.len());
+                masker.push(bytes, &mut out);
+                if last {
+                    masker.finish(&mut out);
+                }
+                out.as_slice()
+            }
+            None => bytes,
+        };
+        if self.response.capture && !shown.is_empty() {
+            self.response
+                .captured
+                .add(shown, self.policy.audit.capture_response);
+            let chunk = Chunk {
+                offset_ms: now.millis_since(self.started),
+                size: shown.len() as u64,
+            };
+            let full = self.response.chunks.len() >= CHUNKS;
+            match self.response.chunks.last_mut() {
+                Some(last) if full => last.size += chunk.size,
+                Some(_) | None => self.response.chunks.push(chunk),
+            }
+        }
+        if self.response.masker.is_some() && out != bytes {
+            self.effects.push(Effect::ReplaceResponseBody(out));
+        }
+        if end {
+            self.note_response_masks();
+        }
+    }
+
+    /// Trailers end the answer, and no body can be written any more.
+    pub(super) fn respond_trailers(&mut self) {
+        self.response.ended = true;
+        let mut held = Vec::new();
+        if let Some(masker) = self.response.masker.as_mut() {
+            masker.finish(&mut held);
+        }
+        self.note_response_masks();
+        if !held.is_empty() {
+            // The end of the answer is still here: cutting it off is visible, losing it is not.
+            self.effects.push(Effect::Log(
+                Level::Warn,
+                format!(
+                    "{}: trailers came before the last {} bytes were cleared",
+                    self.exchange,
+                    held.len()
+                ),
+            ));
+            self.not_captured
+                .push("response_body: cut at trailers".to_owned());
+            self.effects.push(Effect::ResetResponse);
+        }
+    }
+
+    /// Adds what the masker found to the record's counts.
+    pub(super) fn note_response_masks(&mut self) {
+        let Some(masker) = self.response.masker.take() else {
+            return;
+        };
+        let mut found = 0;
+        for finding in masker.findings() {
+            let count = u64::from(finding.count);
+            found += count;
+            self.masks.push(MaskCount {
+                rule: finding.rule.to_string(),
+                count,
+                direction: "response",
+            });
+        }
+        if found > 0 {
+            self.effects
+                .push(Effect::Count(Counter::MaskedResponse, found));
+        }
+    }
+
+    fn scrub_headers(&mut self, head: &ResponseHead, scrub: &Rc<Scrub>) {
+        let mut names: Vec<&str> = head
+            .headers
+            .iter()
+            .map(|(n, _)| n)
+            .filter(|n| *n != "set-cookie")
+            .collect();
+        names.dedup();
+        for name in names {
+            let Some(value) = head.headers.get(name) else {
+                continue;
+            };
+            if let Some(clean) = self.scrubbed(scrub, value) {
+                self.effects
+                    .push(Effect::SetResponseHeader(name.to_owned(), clean));
+            }
+        }
+        if head
+            .headers
+            .all("set-cookie")
+            .any(|v| self.scrubbed(scrub, v).is_some())
+        {
+            self.effects
+                .push(Effect::RemoveResponseHeader("set-cookie".to_owned()));
+        }
+    }
+
+    /// The value without the credential; `None` if it was not in it.
+    fn scrubbed(&self, scrub: &Rc<Scrub>, value: &[u8]) -> Option<Vec<u8>> {
+        let masked = mask_whole(&self.policy.masking.none, Some(scrub), Format::Text, value);
+        (!masked.findings.is_empty()).then_some(masked.body)
+    }
+
+    /// The injected credential, to be found in answers.
+    fn echo(&self) -> Option<Rc<Scrub>> {
+        self.caller.as_ref()?;
+        match &self.connection()?.credential {
+            Credential::Inject { echo, .. } => Some(Rc::clone(echo)),
+            Credential::Passthrough => None,
+        }
+    }
+
+    fn refuse_response(&mut self, reason: Reason) {
+        self.outcome.reason = Some(reason);
+        let open = self.policy.undecided_action(reason) == Action::Allow
+            || self.policy.mode == crate::policy::Mode::Observe;
+        if open {
+            self.outcome.decision = Decision::UndecidedAllowed;
+            return;
+        }
+        self.outcome.decision = Decision::UndecidedDenied;
+        self.effects
+            .push(Effect::Count(Counter::Refused(reason), 1));
+        let reply = self.denial(reason, "", "", None);
+        self.response.status = Some(reply.status);
+        self.effects.push(Effect::Reply(reply));
+        self.phase = Phase::Replied;
+    }
+}

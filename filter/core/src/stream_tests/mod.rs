@@ -1,0 +1,1 @@
+//! Streams, driven as Envoy drives them.

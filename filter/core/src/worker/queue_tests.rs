@@ -1,0 +1,198 @@
+//! The queue against a sink that behaves and one that does not.
+
+use serde_json::Value;
+
+use super::*;
+use crate::policy::Delivery;
+use crate::record::Kind;
+
+fn audit(queue: usize) -> Audit {
+    Audit {
+        cluster: "console".into(),
+        authority: "console".into(),
+        path: "/v1/logs".into(),
+        credential: Some(Secret::new("gateway-key".into())),
+        delivery: Delivery::Strict,
+        capture_request: 0,
+        capture_response: 0,
+        queue,
+        timeout_ms: 1,
+    }
+}
+
+fn record() -> Record {
+    Record::new(Kind::Request, Now(1))
+}
+
+fn answer(status: u16) -> CallAnswer {
+    CallAnswer {
+        status: Some(status),
+        ..Default::default()
+    }
+}
+
+fn sequences(call: &Call) -> Vec<u64> {
+    let body: Value = serde_json::from_slice(&call.body).unwrap();
+    let records = body["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+        .as_array()
+        .unwrap();
+    let sequence = |r: &Value| {
+        let attributes = r["attributes"].as_array().unwrap();
+        let found = attributes
+            .iter()
+            .find(|a| a["key"] == "countersign.worker.seq")
+            .unwrap();
+        found["value"]["intValue"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    records.iter().map(sequence).collect()
+}
+
+const T: Now = Now(1_000_000_000_000);
+
+#[test]
+fn what_arrives_during_a_delivery_makes_the_next_one() {
+    let mut queue = Queue::new(&audit(100), "w");
+    queue.push(&record(), Some(7)).unwrap();
+    let first = queue.next_batch(T).unwrap();
+    assert_eq!(sequences(&first), [1]);
+    assert!(
+        first
+            .headers
+            .contains(&("authorization".into(), "Bearer gateway-key".into()))
+    );
+    queue.push(&record(), None).unwrap();
+    queue.push(&record(), Some(9)).unwrap();
+    assert_eq!(queue.next_batch(T), None, "one delivery at a time");
+    assert_eq!(
+        queue.on_answer(&answer(200), T),
+        Delivered::Acked {
+            records: 1,
+            wake: vec![7]
+        }
+    );
+    assert_eq!(sequences(&queue.next_batch(T).unwrap()), [2, 3]);
+}
+
+#[test]
+fn a_failed_delivery_is_sent_again_whole_and_in_order_after_a_growing_pause() {
+    let mut queue = Queue::new(&audit(100), "w");
+    for _ in 0..3 {
+        queue.push(&record(), None).unwrap();
+    }
+    let mut at = T;
+    let mut pauses = Vec::new();
+    for status in [None, Some(503), Some(429), Some(401)] {
+        assert_eq!(sequences(&queue.next_batch(at).unwrap()), [1, 2, 3]);
+        let answer = CallAnswer {
+            status,
+            ..Default::default()
+        };
+        assert!(matches!(
+            queue.on_answer(&answer, at),
+            Delivered::Again { .. }
+        ));
+        assert_eq!(queue.next_batch(at), None);
+        let mut pause = 0;
+        while queue.in_flight.is_empty() && queue.not_before > at.after_ms(pause) {
+            pause += 1;
+        }
+        pauses.push(pause);
+        at = at.after_ms(pause);
+    }
+    assert_eq!(pauses, [250, 500, 1000, 2000]);
+    queue.next_batch(at).unwrap();
+    assert!(matches!(
+        queue.on_answer(&answer(200), at),
+        Delivered::Acked { records: 3, .. }
+    ));
+    assert_eq!(queue.bytes, 0);
+}
+
+#[test]
+fn a_record_that_the_sink_calls_malformed_takes_only_itself_along() {
+    let mut queue = Queue::new(&audit(100), "w");
+    for waiter in [1, 2, 3] {
+        queue.push(&record(), Some(waiter)).unwrap();
+    }
+    queue.next_batch(T).unwrap();
+    assert!(matches!(
+        queue.on_answer(&answer(400), T),
+        Delivered::Again { .. }
+    ));
+    assert_eq!(sequences(&queue.next_batch(T).unwrap()), [1]);
+    assert!(matches!(
+        queue.on_answer(&answer(200), T),
+        Delivered::Acked { .. }
+    ));
+    assert_eq!(sequences(&queue.next_batch(T).unwrap()), [2]);
+    let refused = queue.on_answer(&answer(400), T);
+    assert!(
+        matches!(refused, Delivered::Refused { ref wake, .. } if *wake == [2]),
+        "{refused:?}"
+    );
+    assert_eq!(sequences(&queue.next_batch(T).unwrap()), [3]);
+    assert!(matches!(
+        queue.on_answer(&answer(200), T),
+        Delivered::Acked { .. }
+    ));
+    assert_eq!(queue.take_dropped(), 1);
+    assert_eq!(queue.take_dropped(), 0);
+}
+
+#[test]
+fn partial_success_is_no_success_for_those_who_wait() {
+    let mut queue = Queue::new(&audit(100), "w");
+    queue.push(&record(), Some(5)).unwrap();
+    queue.next_batch(T).unwrap();
+    let body = br#"{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"no"}}"#.to_vec();
+    let partial = CallAnswer {
+        status: Some(200),
+        body,
+        ..Default::default()
+    };
+    assert!(
+        matches!(queue.on_answer(&partial, T), Delivered::Refused { ref wake, .. } if *wake == [5])
+    );
+}
+
+#[test]
+fn a_full_queue_refuses_counts_and_leaves_a_gap() {
+    let mut queue = Queue::new(&audit(2), "w");
+    queue.push(&record(), None).unwrap();
+    queue.push(&record(), None).unwrap();
+    assert_eq!(queue.push(&record(), None), Err(Refusal));
+    assert_eq!(queue.take_dropped(), 1);
+    queue.next_batch(T).unwrap();
+    queue.on_answer(&answer(200), T);
+    queue.push(&record(), None).unwrap();
+    let next = queue.next_batch(T).unwrap();
+    assert_eq!(
+        sequences(&next),
+        [4],
+        "number 3 was used up by the record that was lost"
+    );
+    assert!(
+        String::from_utf8(next.body)
+            .unwrap()
+            .contains("countersign.worker.dropped")
+    );
+}
+
+#[test]
+fn a_stream_that_has_gone_is_not_woken() {
+    let mut queue = Queue::new(&audit(10), "w");
+    queue.push(&record(), Some(5)).unwrap();
+    queue.next_batch(T).unwrap();
+    queue.forget(5);
+    assert_eq!(
+        queue.on_answer(&answer(200), T),
+        Delivered::Acked {
+            records: 1,
+            wake: vec![]
+        }
+    );
+}
