@@ -139,7 +139,7 @@ fn plain(denial: &Denial<'_>, status: u16) -> Reply {
     }
 }
 
-/// git prints the text of a 403 on `info/refs`; other 4xx it shows as a bare number.
+/// git takes a 404 for a repository that is not there.
 fn git_status(reason: Reason) -> u16 {
     match (reason.class(), reason.status()) {
         (_, 401) => 401,

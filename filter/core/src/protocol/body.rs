@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use super::Fault;
 use crate::head::RequestHead;
+use crate::json;
 use crate::reason::Reason;
 
 /// The body as JSON.
-pub(super) fn json(head: &RequestHead, body: &[u8]) -> Result<Value, Fault> {
+pub(super) fn read_json(head: &RequestHead, body: &[u8]) -> Result<Value, Fault> {
     identity_coding(head)?;
     let media = head.content_type();
     if head.headers.single("content-type").is_err() {
@@ -65,101 +66,8 @@ fn charset(head: &RequestHead) -> Result<(), Fault> {
     Ok(())
 }
 
+/// One JSON value and nothing else, no key twice.
 pub(super) fn parse(body: &[u8]) -> Result<Value, Fault> {
-    strict::parse_strict(body).map_err(|fault| Fault::unreadable(format!("JSON: {}", fault.0)))
-}
-
-/// Stands in for the crate's strict reader, with its signature.
-mod strict {
-    use std::fmt;
-
-    use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
-    use serde_json::{Map, Value};
-
-    /// What is wrong with the text, by name.
-    pub struct JsonFault(pub &'static str);
-
-    /// One JSON value and nothing else; a key that comes twice is an error, and so are a byte order
-    /// mark and nesting beyond serde_json's 128.
-    pub fn parse_strict(bytes: &[u8]) -> Result<Value, JsonFault> {
-        let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let fault = |error: serde_json::Error| {
-            if error.to_string().starts_with(DUPLICATE) {
-                JsonFault(DUPLICATE)
-            } else {
-                JsonFault("not one well-formed value")
-            }
-        };
-        let value = Strict.deserialize(&mut reader).map_err(fault)?;
-        reader.end().map_err(fault)?;
-        Ok(value)
-    }
-
-    const DUPLICATE: &str = "a key comes twice";
-
-    #[derive(Clone, Copy)]
-    struct Strict;
-
-    impl<'de> DeserializeSeed<'de> for Strict {
-        type Value = Value;
-
-        fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
-            reader.deserialize_any(self)
-        }
-    }
-
-    impl<'de> Visitor<'de> for Strict {
-        type Value = Value;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a JSON value")
-        }
-
-        fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-            Ok(Value::Bool(value))
-        }
-
-        fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-            Ok(value.into())
-        }
-
-        fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-            Ok(value.into())
-        }
-
-        fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-            Ok(value.into())
-        }
-
-        fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-            Ok(value.into())
-        }
-
-        fn visit_string<E>(self, value: String) -> Result<Value, E> {
-            Ok(value.into())
-        }
-
-        fn visit_unit<E>(self) -> Result<Value, E> {
-            Ok(Value::Null)
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-            let mut out = Vec::new();
-            while let Some(item) = items.next_element_seed(Strict)? {
-                out.push(item);
-            }
-            Ok(Value::Array(out))
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-            let mut out = Map::new();
-            while let Some(key) = entries.next_key::<String>()? {
-                let value = entries.next_value_seed(Strict)?;
-                if out.insert(key, value).is_some() {
-                    return Err(A::Error::custom(DUPLICATE));
-                }
-            }
-            Ok(Value::Object(out))
-        }
-    }
+    json::parse_strict(body)
+        .map_err(|fault| Fault::unreadable(format!("JSON: {}", fault.kind.message())))
 }

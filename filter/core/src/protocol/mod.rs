@@ -278,10 +278,13 @@ fn repo_target(owner: &str, name: &str) -> Target {
     }
 }
 
-/// `refs/heads/<branch>`, or any where `branch` is no branch name.
+/// `refs/heads/<branch>`, or any where `branch` is no plain branch name. `refs/heads/x`, `heads/x`
+/// and `HEAD` are resolved by some endpoints and taken literally by others.
 fn branch_target(branch: &str) -> Target {
-    // A name that is already a full ref is taken as one by some endpoints and literally by others.
-    if branch.starts_with("refs/") {
+    let resolvable = ["refs/", "heads/", "tags/", "remotes/"]
+        .iter()
+        .any(|prefix| branch.starts_with(prefix));
+    if resolvable || branch.eq_ignore_ascii_case("HEAD") {
         return Target::Any;
     }
     ref_target(format!("refs/heads/{branch}"))

@@ -157,7 +157,7 @@ fn tools(members: &Map<String, Value>) -> Vec<&str> {
 }
 
 fn members(head: &RequestHead, bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
-    match body::json(head, bytes)? {
+    match body::read_json(head, bytes)? {
         Value::Object(members) => Ok(members),
         _ => Err(Fault::unreadable("the JSON body is no object")),
     }

@@ -71,7 +71,7 @@ pub(super) fn operation(
 }
 
 fn members(head: &RequestHead, bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
-    match body::json(head, bytes)? {
+    match body::read_json(head, bytes)? {
         Value::Object(members) => Ok(members),
         _ => Err(Fault::unreadable("LFS body is no object")),
     }

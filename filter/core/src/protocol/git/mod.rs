@@ -240,16 +240,11 @@ const SITE: [&str; 8] = [
     "login", "settings", "orgs", "users", "apps", "search", "features", "about",
 ];
 
-/// `owner/name`; deeper for servers with nested groups. One segment alone (a gist) names none.
+/// `owner/name`. One segment alone (a gist) names none, and neither do three: a server with nested
+/// groups has such repositories, GitHub has files there (`/o/r/raw/main/info/refs`).
 fn repository(segments: &[String]) -> Target {
     match segments {
         [owner, name] => repo_target(owner, name),
-        [groups @ .., parent, name] if !groups.is_empty() => match repo_target(parent, name) {
-            Target::Known(tail) => {
-                Target::Known(format!("{}/{tail}", groups.join("/").to_ascii_lowercase()))
-            }
-            other => other,
-        },
         _ => Target::Any,
     }
 }

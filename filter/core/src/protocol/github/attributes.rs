@@ -127,7 +127,12 @@ pub(super) fn operations(found: &Found<'_>, fields: &Fields<'_>) -> Result<Vec<O
         Reads::MoveRef => {
             first.aliases.push(PUSH.to_owned());
             let name = found.capture("ref").unwrap_or_default();
-            first.reference = ref_target(format!("refs/{name}"));
+            // Without its kind (`heads/`, `tags/`) it is no ref that GitHub documents.
+            first.reference = if name.contains('/') {
+                ref_target(format!("refs/{name}"))
+            } else {
+                Target::Any
+            };
             show(&mut first, fields, &["sha", "force"])?;
         }
         Reads::MovesBranch(member, names) => {

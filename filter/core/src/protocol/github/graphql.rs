@@ -74,7 +74,7 @@ pub(super) fn operations(
                 "GraphQL in the URL beside a body",
             ));
         }
-        match body::json(head, bytes)? {
+        match body::read_json(head, bytes)? {
             Value::Array(requests) if !requests.is_empty() && requests.len() <= MAX_FIELDS => {
                 for request in &requests {
                     read_request(request, &mut calls)?;

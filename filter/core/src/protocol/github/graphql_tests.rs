@@ -1,1 +1,209 @@
+use super::*;
+use crate::head::Headers;
+use crate::protocol::tests::{describe, head};
+use serde_json::json;
 
+fn judge(body: &Value) -> Result<Vec<Operation>, Fault> {
+    let head = head("POST", "/graphql");
+    let path = RequestPath::read(&head.path).unwrap();
+    operations(&head, &path, body.to_string().as_bytes())
+}
+
+fn described(body: &Value) -> String {
+    let operations = judge(body).unwrap_or_else(|fault| panic!("{body}: {fault:?}"));
+    let all: Vec<String> = operations.iter().map(describe).collect();
+    all.join(" + ")
+}
+
+fn document(text: &str) -> String {
+    described(&json!({ "query": text }))
+}
+
+#[test]
+fn a_commit_on_a_branch_shows_repository_branch_and_files() {
+    let expected = "content.write acme/web refs/heads/main .github/workflows/ci.yml,old \
+                    + ref.update acme/web refs/heads/main .github/workflows/ci.yml,old";
+    let input = json!({
+        "branch": { "repositoryNameWithOwner": "Acme/Web", "branchName": "main" },
+        "message": { "headline": "x" },
+        "fileChanges": {
+            "additions": [{ "path": ".github/workflows/ci.yml", "contents": "" }],
+            "deletions": [{ "path": "old" }],
+        },
+    });
+    let by_variable = json!({
+        "query": "mutation M($input: CreateCommitOnBranchInput!) { c: createCommitOnBranch(input: $input) { commit { oid } } }",
+        "variables": { "input": input },
+    });
+    assert_eq!(described(&by_variable), expected);
+    let by_parts = json!({
+        "query": "mutation($b: String = \"main\", $f: FileChanges) { createCommitOnBranch(input: {
+            branch: {repositoryNameWithOwner: \"acme/we\\u0062\", branchName: $b}, fileChanges: $f}) { clientMutationId } }",
+        "variables": { "f": input["fileChanges"] },
+    });
+    assert_eq!(described(&by_parts), expected);
+    let by_id = json!({
+        "query": "mutation($i: I) { createCommitOnBranch(input: $i) { clientMutationId } }",
+        "variables": { "i": { "branch": { "id": "R_1", "branchName": "x" } } },
+    });
+    assert_eq!(described(&by_id), "content.write * * * + ref.update * * *");
+}
+
+#[test]
+fn every_root_field_is_seen() {
+    let two = "deleteRef createRepository";
+    for text in [
+        "mutation { deleteRef(input: {refId: 1}) { x } r: createRepository(input: {name: \"n\"}) { x } }",
+        "mutation { ...on Mutation { deleteRef(input: {}) { x } } ...F } fragment F on Mutation { a: createRepository { x } ...F }",
+        "# mutation { addStar }\rmutation { deleteRef { x } , createRepository @skip(if: true) { x } }",
+        "query A { viewer { login } } mutation B { deleteRef { x } createRepository { x } }",
+    ] {
+        let operations = judge(&json!({ "query": text })).unwrap();
+        let fields: Vec<&str> = operations
+            .iter()
+            .filter(|o| o.write)
+            .flat_map(|o| &o.aliases)
+            .filter_map(|alias| alias.strip_prefix("graphql:"))
+            .collect();
+        assert_eq!(fields.join(" "), two, "{text}");
+    }
+}
+
+#[test]
+fn the_named_operation_is_the_one_that_counts() {
+    let text = "query A { viewer { login } } mutation B { archiveRepository(input: {}) { x } }";
+    let with = |name: Value| described(&json!({ "query": text, "operationName": name }));
+    assert_eq!(with(json!("A")), "github.read - - -");
+    assert_eq!(with(json!("B")), "repo.archive * - -");
+    for all in [json!(null), json!(""), json!("C")] {
+        assert_eq!(with(all), "github.read - - - + repo.archive * - -");
+    }
+}
+
+#[test]
+fn risky_mutations_have_the_names_of_rest() {
+    for (text, expected) in [
+        (
+            "mutation { updateRefs(input: {refUpdates: [{name: \"refs/heads/main\", afterOid: \"1\"}, {name: \"refs/heads/x\", afterOid: \"000\"}]}) { x } }",
+            "ref.update * refs/heads/main - + ref.delete * refs/heads/x -",
+        ),
+        (
+            "mutation { updateRefs(input: {refUpdates: []}) { x } }",
+            "ref.update * * -",
+        ),
+        (
+            "mutation { createRef(input: {name: \"refs/heads/n\", repositoryId: 1}) { x } }",
+            "ref.create * refs/heads/n -",
+        ),
+        (
+            "mutation { updateRef(input: {refId: 1, force: true}) { x } }",
+            "ref.update * * -",
+        ),
+        (
+            "mutation { mergeBranch(input: {base: \"main\", head: \"x\"}) { x } }",
+            "ref.update * refs/heads/main -",
+        ),
+        (
+            "mutation { mergePullRequest(input: {}) { x } }",
+            "pr.merge * * -",
+        ),
+        (
+            "mutation { addPullRequestReview(input: {event: APPROVE}) { x } }",
+            "pr.review * * - + pr.approve * * -",
+        ),
+        (
+            "mutation { addPullRequestReview(input: {event: COMMENT}) { x } }",
+            "pr.review * * -",
+        ),
+        (
+            "mutation { deleteBranchProtectionRule(input: {}) { x } }",
+            "protection.delete * * -",
+        ),
+        (
+            "mutation { somethingNew(input: {}) { x } }",
+            "github.unknown_write * * *",
+        ),
+        ("subscription { x }", "github.unknown_write * * *"),
+        // What is not plainly readable is any.
+        (
+            "mutation { mergeBranch(input: {base: \"\"\"main\"\"\"}) { x } }",
+            "ref.update * * -",
+        ),
+    ] {
+        assert_eq!(document(text), expected, "{text}");
+    }
+    for (field, name) in mutations::known() {
+        let text = format!("mutation {{ {field}(input: {{}}) {{ clientMutationId }} }}");
+        let operations = judge(&json!({ "query": text })).unwrap();
+        assert_eq!(operations[0].name, name);
+        assert!(
+            operations.iter().all(|o| o.write && o.repo == Target::Any),
+            "{field}"
+        );
+    }
+}
+
+#[test]
+fn queries_are_reads() {
+    assert_eq!(
+        document("query { repository(owner: \"Acme\", name: \"web\") { id } viewer { login } }"),
+        "repo.read acme/web - - + github.read - - -"
+    );
+    assert_eq!(document("{ node(id: 1) { id } }"), "github.read * - -");
+    assert_eq!(
+        document("{ search(query: \"x\", type: REPOSITORY, first: 1) { nodes { id } } }"),
+        "search.read * - -"
+    );
+    let batch = json!([{ "query": "{ viewer { login } }" }, { "query": "mutation { addStar(input: {}) { x } }" }]);
+    assert_eq!(described(&batch), "github.read - - - + user.star * - -");
+}
+
+#[test]
+fn what_does_not_read_is_undecided() {
+    let cases = [
+        json!({ "query": "mutation { deleteRef(" }),
+        json!({ "query": "mutation { deleteRef } }" }),
+        json!({ "query": "" }),
+        json!({ "query": "fragment F on Mutation { deleteRef }" }),
+        json!({ "query": "mutation { ...Missing }" }),
+        json!({ "query": "fragment F on Q { a } fragment F on Q { b } query { ...F }" }),
+        json!({ "query": "type Query { a: Int }" }),
+        json!({ "query": "mutation { createRef(input: {name: \"a\", name: \"b\"}) { x } }" }),
+        json!({ "query": "mutation { createRef(input: {}, input: {}) { x } }" }),
+        json!({ "query": 1 }),
+        json!({ "id": "persisted" }),
+        json!({ "query": "{ a }", "variables": [1] }),
+        json!({ "query": "{ a }", "variables": "{\"a\":1,\"a\":2}" }),
+        json!([]),
+        json!("x"),
+        json!({ "query": format!("{{ {} }}", "a { ".repeat(200) + "b" + &" }".repeat(200)) }),
+    ];
+    for body in cases {
+        let fault = judge(&body).unwrap_err();
+        assert_eq!(fault.reason, Reason::BodyUnreadable, "{body}");
+    }
+    let many: String = (0..600)
+        .map(|n| format!("a{n}: addStar {{ x }} "))
+        .collect();
+    let fault = judge(&json!({ "query": format!("mutation {{ {many} }}") })).unwrap_err();
+    assert_eq!(fault.reason, Reason::BodyTooLarge);
+    let beside = head("POST", "/graphql?operationName=B");
+    let path = RequestPath::read(&beside.path).unwrap();
+    let fault = operations(&beside, &path, b"{\"query\":\"{a}\"}").unwrap_err();
+    assert_eq!(fault.reason, Reason::PathAmbiguous);
+}
+
+#[test]
+fn a_get_is_read_from_its_query() {
+    let judge = |target: &str| {
+        let head = RequestHead {
+            headers: Headers::default(),
+            ..head("GET", target)
+        };
+        let path = RequestPath::read(target).unwrap();
+        operations(&head, &path, b"").unwrap()
+    };
+    let operations = judge("/graphql?query=mutation%7BdeleteRef%7Bx%7D%7D");
+    assert_eq!(operations[0].name, "ref.delete");
+    assert_eq!(judge("/graphql")[0].name, "github.read");
+}

@@ -85,7 +85,7 @@ fn members(head: &RequestHead, bytes: &[u8]) -> Result<Map<String, Value>, Fault
         body::identity_coding(head)?;
         return Ok(Map::new());
     }
-    match body::json(head, bytes)? {
+    match body::read_json(head, bytes)? {
         Value::Object(members) => Ok(members),
         Value::Null => Ok(Map::new()),
         // `PUT …/labels` and a few others take a bare array; none of them has attributes.
@@ -121,3 +121,7 @@ fn unlisted(method: &str, path: &RequestPath) -> Operation {
     attributes::set(&mut operation, "path", &path.to_string());
     operation
 }
+
+#[cfg(test)]
+#[path = "github_tests.rs"]
+mod tests;

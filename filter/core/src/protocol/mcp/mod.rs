@@ -47,7 +47,7 @@ pub(super) fn judge(head: &RequestHead, bytes: &[u8]) -> Result<Judged, Fault> {
         };
         return Ok(Judged::new(vec![operation], style(Vec::new(), false)));
     }
-    let body = body::json(head, bytes)?;
+    let body = body::read_json(head, bytes)?;
     let (messages, batch) = match &body {
         Value::Array(messages) if messages.is_empty() => {
             return Err(Fault::unreadable("an empty JSON-RPC batch"));

@@ -174,16 +174,19 @@ pub(super) fn operations(tool: &str, arguments: &Map<String, Value>) -> Vec<Oper
             set(&mut first, name, value);
         }
     }
+    let named = match (text("owner"), text("repo")) {
+        (Some(owner), Some(repo)) => Some(repo_target(owner, repo)),
+        _ => None,
+    };
     let Some((_, name, reads)) = TOOLS.iter().find(|(known, ..)| *known == tool) else {
+        // Another server's tool has no repository, unless it says so in GitHub's words.
+        first.repo = named.unwrap_or_default();
         return vec![first];
     };
     first.name = (*name).to_owned();
     first.aliases.push("mcp.call".to_owned());
     first.write = !name.ends_with(".read");
-    first.repo = match (text("owner"), text("repo")) {
-        (Some(owner), Some(repo)) => repo_target(owner, repo),
-        _ => Target::Any,
-    };
+    first.repo = named.unwrap_or(Target::Any);
     match reads {
         Repo => refine(&mut first, text("method")),
         User => first.repo = Target::None,
