@@ -83,7 +83,9 @@ impl IntoResponse for Answer {
                 let kind = [(header::CONTENT_TYPE, "application/json; charset=utf-8")];
                 (self.status, kind, body.to_string()).into_response()
             }
-            Content::Bytes(kind, bytes) => (self.status, [(header::CONTENT_TYPE, kind)], bytes).into_response(),
+            Content::Bytes(kind, bytes) => {
+                (self.status, [(header::CONTENT_TYPE, kind)], bytes).into_response()
+            }
         };
         for (name, value) in self.headers {
             if let Ok(value) = HeaderValue::try_from(value) {
@@ -105,5 +107,12 @@ pub fn request_id() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    format!("{:04X}:{:06X}:{:06X}:{:06X}:{:08X}", mixed >> 48, (mixed >> 24) & 0xFF_FFFF, mixed & 0xFF_FFFF, number & 0xFF_FFFF, std::process::id())
+    format!(
+        "{:04X}:{:06X}:{:06X}:{:06X}:{:08X}",
+        mixed >> 48,
+        (mixed >> 24) & 0xFF_FFFF,
+        mixed & 0xFF_FFFF,
+        number & 0xFF_FFFF,
+        std::process::id()
+    )
 }

@@ -95,7 +95,13 @@ impl Bare {
     /// Makes an empty bare repository that accepts pushes and deletions.
     pub fn init(&self, branch: &str) -> Outcome<()> {
         std::fs::create_dir_all(&self.dir).map_err(Refusal::internal)?;
-        self.git(&["init", "--quiet", "--bare", &format!("--initial-branch={branch}"), "."])?;
+        self.git(&[
+            "init",
+            "--quiet",
+            "--bare",
+            &format!("--initial-branch={branch}"),
+            ".",
+        ])?;
         for (key, value) in [
             ("http.receivepack", "true"),
             ("receive.denyDeletes", "false"),
@@ -111,7 +117,8 @@ impl Bare {
 
     /// Points HEAD at another branch.
     pub fn set_head(&self, branch: &str) -> Outcome<()> {
-        self.git(&["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")]).map(drop)
+        self.git(&["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")])
+            .map(drop)
     }
 
     /// The commit that a branch, tag, full ref or object id names.
@@ -120,7 +127,12 @@ impl Bare {
             return None;
         }
         for name in [format!("refs/heads/{revision}"), revision.to_owned()] {
-            if let Ok(sha) = self.line(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")]) {
+            if let Ok(sha) = self.line(&[
+                "rev-parse",
+                "--verify",
+                "--quiet",
+                &format!("{name}^{{commit}}"),
+            ]) {
                 return Some(sha);
             }
         }
@@ -129,12 +141,18 @@ impl Bare {
 
     /// The object that a full ref points to.
     pub fn reference(&self, name: &str) -> Option<Reference> {
-        self.references(name).ok()?.into_iter().find(|found| found.name == name)
+        self.references(name)
+            .ok()?
+            .into_iter()
+            .find(|found| found.name == name)
     }
 
     /// Refs that begin with `prefix`, such as `refs/heads/`.
     pub fn references(&self, prefix: &str) -> Outcome<Vec<Reference>> {
-        let text = self.text(&["for-each-ref", "--format=%(refname) %(objectname) %(objecttype)"])?;
+        let text = self.text(&[
+            "for-each-ref",
+            "--format=%(refname) %(objectname) %(objecttype)",
+        ])?;
         Ok(text
             .lines()
             .filter_map(|line| {
@@ -155,7 +173,9 @@ impl Bare {
         let object = format!("{commit}:{path}");
         match self.line(&["cat-file", "-t", &object]).ok()?.as_str() {
             "blob" => {
-                let sha = self.line(&["rev-parse", "--verify", "--quiet", &object]).ok()?;
+                let sha = self
+                    .line(&["rev-parse", "--verify", "--quiet", &object])
+                    .ok()?;
                 Some(Found::File(sha.clone(), self.blob(&sha)?))
             }
             "tree" => {
@@ -196,7 +216,13 @@ impl Bare {
             return Err(Refusal::not_found());
         }
         let limit = format!("-n{limit}");
-        let mut args = vec!["log", &limit, "--format=%H%x00%T%x00%P%x00%an%x00%ae%x00%aI%x00%B%x1e", revision, "--"];
+        let mut args = vec![
+            "log",
+            &limit,
+            "--format=%H%x00%T%x00%P%x00%an%x00%ae%x00%aI%x00%B%x1e",
+            revision,
+            "--",
+        ];
         if !path.is_empty() {
             args.push(path);
         }
@@ -207,12 +233,23 @@ impl Bare {
     /// One commit.
     pub fn commit(&self, revision: &str) -> Outcome<Commit> {
         let sha = self.resolve(revision).ok_or_else(Refusal::not_found)?;
-        self.log(&sha, "", 1)?.into_iter().next().ok_or_else(Refusal::not_found)
+        self.log(&sha, "", 1)?
+            .into_iter()
+            .next()
+            .ok_or_else(Refusal::not_found)
     }
 
     /// Path and status letter (`A`, `M`, `D`) of each file that differs.
     pub fn changed(&self, from: &str, to: &str) -> Outcome<Vec<(String, char)>> {
-        let text = self.text(&["diff-tree", "-r", "-z", "--name-status", "--no-renames", from, to])?;
+        let text = self.text(&[
+            "diff-tree",
+            "-r",
+            "-z",
+            "--name-status",
+            "--no-renames",
+            from,
+            to,
+        ])?;
         let mut parts = text.split('\0');
         let mut found = Vec::new();
         while let (Some(status), Some(path)) = (parts.next(), parts.next()) {
@@ -228,7 +265,12 @@ impl Bare {
 
     /// How many commits `head` is ahead of and behind `base`.
     pub fn distance(&self, base: &str, head: &str) -> Outcome<(u64, u64)> {
-        let text = self.line(&["rev-list", "--left-right", "--count", &format!("{base}...{head}")])?;
+        let text = self.line(&[
+            "rev-list",
+            "--left-right",
+            "--count",
+            &format!("{base}...{head}"),
+        ])?;
         let mut numbers = text.split_whitespace().filter_map(|word| word.parse().ok());
         let behind = numbers.next().unwrap_or(0);
         Ok((numbers.next().unwrap_or(0), behind))
@@ -243,12 +285,19 @@ impl Bare {
     /// Writes the tree that `changes` make of `base` (nothing: of an empty tree).
     pub fn write_tree(&self, base: Option<&str>, changes: &[Change]) -> Outcome<String> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let index = self.dir.join(format!("api-index-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+        let index = self.dir.join(format!(
+            "api-index-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        ));
         let env = [("GIT_INDEX_FILE", index.to_string_lossy().into_owned())];
         let mut lines = Vec::new();
         for change in changes {
             if !plain(&change.path) {
-                return Err(Refusal::unprocessable(format!("path contains a malformed path component: {}", change.path)));
+                return Err(Refusal::unprocessable(format!(
+                    "path contains a malformed path component: {}",
+                    change.path
+                )));
             }
             let (mode, sha) = match &change.entry {
                 Some((mode, sha)) => (mode.as_str(), sha.as_str()),
@@ -261,7 +310,11 @@ impl Bare {
                 Some(base) => self.run(&["read-tree", base], b"", &env)?,
                 None => self.run(&["read-tree", "--empty"], b"", &env)?,
             };
-            self.run(&["update-index", "-z", "--replace", "--index-info"], &lines, &env)?;
+            self.run(
+                &["update-index", "-z", "--replace", "--index-info"],
+                &lines,
+                &env,
+            )?;
             self.run(&["write-tree"], b"", &env)
         })();
         // Also when it failed: a left-over index would be found by nobody.
@@ -270,7 +323,13 @@ impl Bare {
     }
 
     /// Stores a commit and returns its id; no ref moves.
-    pub fn write_commit(&self, tree: &str, parents: &[String], message: &str, author: Option<(&str, &str)>) -> Outcome<String> {
+    pub fn write_commit(
+        &self,
+        tree: &str,
+        parents: &[String],
+        message: &str,
+        author: Option<(&str, &str)>,
+    ) -> Outcome<String> {
         let mut args = vec!["commit-tree", tree];
         for parent in parents {
             args.extend(["-p", parent]);
@@ -285,15 +344,28 @@ impl Bare {
     }
 
     /// Commits `changes` on top of `branch`, which is made if the repository is empty. Returns the new commit.
-    pub fn commit_on(&self, branch: &str, changes: &[Change], message: &str, author: Option<(&str, &str)>) -> Outcome<String> {
+    pub fn commit_on(
+        &self,
+        branch: &str,
+        changes: &[Change],
+        message: &str,
+        author: Option<(&str, &str)>,
+    ) -> Outcome<String> {
         let parent = self.resolve(&format!("refs/heads/{branch}"));
         if parent.is_none() && !self.references("refs/heads/")?.is_empty() {
-            return Err(Refusal::new(axum::http::StatusCode::NOT_FOUND, format!("Branch {branch} not found")));
+            return Err(Refusal::new(
+                axum::http::StatusCode::NOT_FOUND,
+                format!("Branch {branch} not found"),
+            ));
         }
         let tree = self.write_tree(parent.as_deref(), changes)?;
         let parents: Vec<String> = parent.iter().cloned().collect();
         let commit = self.write_commit(&tree, &parents, message, author)?;
-        self.update_ref(&format!("refs/heads/{branch}"), &commit, Some(parent.as_deref().unwrap_or(ZERO)))?;
+        self.update_ref(
+            &format!("refs/heads/{branch}"),
+            &commit,
+            Some(parent.as_deref().unwrap_or(ZERO)),
+        )?;
         Ok(commit)
     }
 
@@ -301,14 +373,15 @@ impl Bare {
     pub fn update_ref(&self, name: &str, new: &str, old: Option<&str>) -> Outcome<()> {
         let mut args = vec!["update-ref", name, new];
         args.extend(old);
-        self.git(&args)
-            .map(drop)
-            .map_err(|refusal| Refusal::unprocessable(format!("Reference update failed: {}", refusal.message)))
+        self.git(&args).map(drop).map_err(|refusal| {
+            Refusal::unprocessable(format!("Reference update failed: {}", refusal.message))
+        })
     }
 
     /// Removes a ref.
     pub fn delete_ref(&self, name: &str) -> Outcome<()> {
-        self.reference(name).ok_or_else(|| Refusal::unprocessable("Reference does not exist"))?;
+        self.reference(name)
+            .ok_or_else(|| Refusal::unprocessable("Reference does not exist"))?;
         self.git(&["update-ref", "-d", name]).map(drop)
     }
 
@@ -330,14 +403,20 @@ impl Bare {
     /// A gzip tarball of a revision, as `GET …/tarball` answers.
     pub fn archive(&self, revision: &str, prefix: &str, format: &str) -> Outcome<Vec<u8>> {
         let sha = self.resolve(revision).ok_or_else(Refusal::not_found)?;
-        self.git(&["archive", &format!("--format={format}"), &format!("--prefix={prefix}/"), &sha])
+        self.git(&[
+            "archive",
+            &format!("--format={format}"),
+            &format!("--prefix={prefix}/"),
+            &sha,
+        ])
     }
 
     /// Copies every object and ref of `source` into this new repository.
     pub fn clone_from(&self, source: &Bare, branch: &str) -> Outcome<()> {
         self.init(branch)?;
         let from = source.dir.to_string_lossy().into_owned();
-        self.git(&["fetch", "--quiet", &from, "+refs/*:refs/*"]).map(drop)
+        self.git(&["fetch", "--quiet", &from, "+refs/*:refs/*"])
+            .map(drop)
     }
 
     fn line(&self, args: &[&str]) -> Outcome<String> {
@@ -378,7 +457,9 @@ impl Bare {
         if output.status.success() {
             Ok(output.stdout)
         } else {
-            Err(Refusal::internal(String::from_utf8_lossy(&output.stderr).trim()))
+            Err(Refusal::internal(
+                String::from_utf8_lossy(&output.stderr).trim(),
+            ))
         }
     }
 }
@@ -405,7 +486,10 @@ fn hex(sha: &str) -> bool {
 
 /// A path that git accepts in a tree.
 fn plain(path: &str) -> bool {
-    !path.contains('\0') && path.split('/').all(|part| !matches!(part, "" | "." | ".." | ".git"))
+    !path.contains('\0')
+        && path
+            .split('/')
+            .all(|part| !matches!(part, "" | "." | ".." | ".git"))
 }
 
 fn entry(line: &str) -> Option<Entry> {
@@ -421,11 +505,18 @@ fn entry(line: &str) -> Option<Entry> {
 }
 
 fn commit(record: &str) -> Option<Commit> {
-    let mut parts = record.trim_start_matches('\n').split('\0').map(str::to_owned);
+    let mut parts = record
+        .trim_start_matches('\n')
+        .split('\0')
+        .map(str::to_owned);
     Some(Commit {
         sha: parts.next().filter(|sha| !sha.is_empty())?,
         tree: parts.next()?,
-        parents: parts.next()?.split_whitespace().map(str::to_owned).collect(),
+        parents: parts
+            .next()?
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect(),
         name: parts.next()?,
         email: parts.next()?,
         date: parts.next()?,

@@ -25,9 +25,15 @@ const BODY_LIMIT: usize = 32 * 1024 * 1024;
 /// Answers a request to api.githubcopilot.com.
 pub async fn serve(upstream: Shared, request: Request) -> Response {
     let path = request.uri().path().to_owned();
-    let mut segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    if segments.first() == Some(&"v1") {
-        segments.remove(0);
+    let mut segments: Vec<&str> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect();
+    // `/copilot` is the gateway's prefix, for clients that come here without one.
+    for prefix in ["copilot", "v1"] {
+        if segments.first() == Some(&prefix) {
+            segments.remove(0);
+        }
     }
     let response = match (request.method(), segments.as_slice()) {
         (_, ["mcp", toolset @ ..]) => {
@@ -35,14 +41,25 @@ pub async fn serve(upstream: Shared, request: Request) -> Response {
             return dress(mcp::serve(upstream, request, readonly).await);
         }
         (&Method::GET, ["models"]) => Json(models()).into_response(),
-        (&Method::GET, ["models", id]) => match models()["data"].as_array().into_iter().flatten().find(|model| model["id"] == *id) {
+        (&Method::GET, ["models", id]) => match models()["data"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|model| model["id"] == *id)
+        {
             Some(model) => Json(model.clone()).into_response(),
-            None => error(StatusCode::NOT_FOUND, "model_not_found", &format!("The model {id} does not exist")),
+            None => error(
+                StatusCode::NOT_FOUND,
+                "model_not_found",
+                &format!("The model {id} does not exist"),
+            ),
         },
         (&Method::POST, ["chat", "completions"]) => with_body(request, chat::answer).await,
         (&Method::POST, ["responses"]) => with_body(request, responses::answer).await,
         (&Method::POST, ["messages"]) => with_body(request, messages::answer).await,
-        (&Method::POST, ["engines", _, "completions"] | ["completions"]) => with_body(request, chat::complete).await,
+        (&Method::POST, ["engines", _, "completions"] | ["completions"]) => {
+            with_body(request, chat::complete).await
+        }
         (&Method::POST, ["embeddings"]) => with_body(request, embed).await,
         (&Method::GET, ["agents"]) => Json(json!({ "agents": [] })).into_response(),
         (&Method::POST, ["telemetry"]) => StatusCode::NO_CONTENT.into_response(),
@@ -57,7 +74,9 @@ pub fn dress(mut response: Response) -> Response {
         response.headers_mut().insert("x-request-id", id.clone());
         response.headers_mut().insert("x-github-request-id", id);
     }
-    response.headers_mut().insert("x-github-backend", HeaderValue::from_static("Simulated"));
+    response
+        .headers_mut()
+        .insert("x-github-backend", HeaderValue::from_static("Simulated"));
     response
 }
 
@@ -67,11 +86,22 @@ fn error(status: StatusCode, code: &str, message: &str) -> Response {
 }
 
 async fn with_body(request: Request, answer: fn(&Value) -> Response) -> Response {
-    let Ok(body) = Limited::new(request.into_body(), BODY_LIMIT).collect().await else {
-        return error(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", "The request is too large or was broken off");
+    let Ok(body) = Limited::new(request.into_body(), BODY_LIMIT)
+        .collect()
+        .await
+    else {
+        return error(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "request_too_large",
+            "The request is too large or was broken off",
+        );
     };
     let Ok(body) = serde_json::from_slice::<Value>(&body.to_bytes()) else {
-        return error(StatusCode::BAD_REQUEST, "invalid_json", "We could not parse the JSON body of your request");
+        return error(
+            StatusCode::BAD_REQUEST,
+            "invalid_json",
+            "We could not parse the JSON body of your request",
+        );
     };
     answer(&body)
 }
@@ -123,7 +153,9 @@ fn embed(body: &Value) -> Response {
         .enumerate()
         .map(|(index, input)| {
             let length = input.as_str().map_or(0, str::len);
-            let vector: Vec<f64> = (0..256).map(|at| f64::from(((length + at) % 17) as u32) / 17.0).collect();
+            let vector: Vec<f64> = (0..256)
+                .map(|at| f64::from(((length + at) % 17) as u32) / 17.0)
+                .collect();
             json!({ "object": "embedding", "index": index, "embedding": vector })
         })
         .collect();

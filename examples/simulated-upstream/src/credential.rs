@@ -37,7 +37,10 @@ impl Credential {
 
     /// Also accepts `token`, which `/copilot_internal/v2/token` has just given out.
     pub fn issue(&self, token: String) {
-        self.issued.lock().unwrap_or_else(PoisonError::into_inner).insert(token);
+        self.issued
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(token);
     }
 
     /// `Bearer TOKEN`, `token TOKEN` (scheme in any case), or Basic with the token as user name or password.
@@ -57,14 +60,22 @@ impl Credential {
                 .decode(rest)
                 .ok()
                 .and_then(|bytes| String::from_utf8(bytes).ok())
-                .and_then(|pair| pair.split_once(':').map(|(user, password)| self.known(user) || self.known(password)))
+                .and_then(|pair| {
+                    pair.split_once(':')
+                        .map(|(user, password)| self.known(user) || self.known(password))
+                })
                 .unwrap_or(false),
             _ => false,
         }
     }
 
     fn known(&self, token: &str) -> bool {
-        token == self.token || self.issued.lock().unwrap_or_else(PoisonError::into_inner).contains(token)
+        token == self.token
+            || self
+                .issued
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(token)
     }
 }
 
@@ -81,12 +92,24 @@ pub async fn require(State(upstream): State<Shared>, request: Request, next: Nex
             } else {
                 "Invalid username or token. Password authentication is not supported for Git operations."
             };
-            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"GitHub\"")], text).into_response()
+            (
+                StatusCode::UNAUTHORIZED,
+                [(header::WWW_AUTHENTICATE, "Basic realm=\"GitHub\"")],
+                text,
+            )
+                .into_response()
         }
         Face::Api => {
-            let message = if anonymous { "Requires authentication" } else { "Bad credentials" };
+            let message = if anonymous {
+                "Requires authentication"
+            } else {
+                "Bad credentials"
+            };
             let body = json!({ "message": message, "documentation_url": "https://docs.github.com/rest", "status": "401" });
-            crate::api::dress(&upstream, (StatusCode::UNAUTHORIZED, axum::Json(body)).into_response())
+            crate::api::dress(
+                &upstream,
+                (StatusCode::UNAUTHORIZED, axum::Json(body)).into_response(),
+            )
         }
         Face::Copilot => {
             let body = "unauthorized: AuthenticateToken authentication failed\n";
@@ -113,11 +136,22 @@ mod tests {
     #[test]
     fn each_scheme_that_clients_use_is_read() {
         let basic = format!("Basic {}", STANDARD.encode("x-access-token:ghs_right"));
-        for value in ["Bearer ghs_right", "bearer ghs_right", "token ghs_right", basic.as_str()] {
+        for value in [
+            "Bearer ghs_right",
+            "bearer ghs_right",
+            "token ghs_right",
+            basic.as_str(),
+        ] {
             assert!(accepts(&[value]), "{value}");
         }
         let wrong = format!("Basic {}", STANDARD.encode("x-access-token:ghs_wrong"));
-        for value in ["Bearer ghs_wrong", "ghs_right", "Bearer", "Digest ghs_right", wrong.as_str()] {
+        for value in [
+            "Bearer ghs_wrong",
+            "ghs_right",
+            "Bearer",
+            "Digest ghs_right",
+            wrong.as_str(),
+        ] {
             assert!(!accepts(&[value]), "{value}");
         }
         assert!(!accepts(&[]));

@@ -49,7 +49,13 @@ impl Faults {
     pub fn read(headers: &HeaderMap) -> Result<Self, String> {
         let mut faults = Self::default();
         for value in headers.get_all("x-simulate") {
-            for word in value.to_str().unwrap_or("?").split(',').map(str::trim).filter(|word| !word.is_empty()) {
+            for word in value
+                .to_str()
+                .unwrap_or("?")
+                .split(',')
+                .map(str::trim)
+                .filter(|word| !word.is_empty())
+            {
                 faults.add(word).ok_or_else(|| word.to_owned())?;
             }
         }
@@ -81,29 +87,55 @@ impl Faults {
 pub async fn apply(request: Request, next: Next) -> Response {
     let faults = match Faults::read(request.headers()) {
         Ok(faults) => faults,
-        Err(word) => return (StatusCode::BAD_REQUEST, format!("x-simulate: {word} is not understood\n")).into_response(),
+        Err(word) => {
+            return (
+                StatusCode::BAD_REQUEST,
+                format!("x-simulate: {word} is not understood\n"),
+            )
+                .into_response();
+        }
     };
     tokio::time::sleep(faults.slow).await;
     let authorization = request.headers().get(header::AUTHORIZATION).cloned();
     let response = if let Some(status) = faults.status {
         let text = status.canonical_reason().unwrap_or("Simulated");
-        (status, axum::Json(json!({ "message": text, "status": status.as_u16().to_string() }))).into_response()
+        (
+            status,
+            axum::Json(json!({ "message": text, "status": status.as_u16().to_string() })),
+        )
+            .into_response()
     } else if faults.echo_credential {
         echo(authorization.as_ref())
     } else {
         next.run(request).await
     };
-    if faults.touch_body() { distort(response, &faults) } else { response }
+    if faults.touch_body() {
+        distort(response, &faults)
+    } else {
+        response
+    }
 }
 
 /// The credential raw, in base64 and percent-encoded, in headers and in a JSON body.
 fn echo(authorization: Option<&HeaderValue>) -> Response {
-    let raw = authorization.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let raw = authorization
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     let bare = raw.split_once(' ').map_or(raw.as_str(), |(_, rest)| rest);
-    let decoded = STANDARD.decode(bare).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = STANDARD
+        .decode(bare)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
     // For Basic the secret is the password inside.
-    let token = match (&decoded, raw.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic "))) {
-        (Some(pair), true) => pair.split_once(':').map_or(pair.as_str(), |(_, password)| password),
+    let token = match (
+        &decoded,
+        raw.get(..6)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic ")),
+    ) {
+        (Some(pair), true) => pair
+            .split_once(':')
+            .map_or(pair.as_str(), |(_, password)| password),
         _ => bare,
     };
     let forms = [
@@ -112,14 +144,29 @@ fn echo(authorization: Option<&HeaderValue>) -> Response {
         ("base64", STANDARD.encode(token)),
         ("base64url", URL_SAFE_NO_PAD.encode(token)),
         ("base64-authorization", STANDARD.encode(&raw)),
-        ("percent", utf8_percent_encode(token, NON_ALPHANUMERIC).to_string()),
-        ("percent-authorization", utf8_percent_encode(&raw, NON_ALPHANUMERIC).to_string()),
-        ("percent-every-byte", token.bytes().map(|byte| format!("%{byte:02X}")).collect()),
+        (
+            "percent",
+            utf8_percent_encode(token, NON_ALPHANUMERIC).to_string(),
+        ),
+        (
+            "percent-authorization",
+            utf8_percent_encode(&raw, NON_ALPHANUMERIC).to_string(),
+        ),
+        (
+            "percent-every-byte",
+            token.bytes().map(|byte| format!("%{byte:02X}")).collect(),
+        ),
     ];
-    let body: serde_json::Map<_, _> = forms.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    let body: serde_json::Map<_, _> = forms
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), json!(value)))
+        .collect();
     let mut response = axum::Json(body).into_response();
     for (name, value) in forms {
-        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(format!("x-echo-{name}")), HeaderValue::try_from(value)) {
+        if let (Ok(name), Ok(value)) = (
+            http::HeaderName::try_from(format!("x-echo-{name}")),
+            HeaderValue::try_from(value),
+        ) {
             response.headers_mut().insert(name, value);
         }
     }
@@ -133,13 +180,25 @@ fn distort(response: Response, faults: &Faults) -> Response {
     let has_type = parts.headers.contains_key(header::CONTENT_TYPE);
     parts.headers.remove(header::CONTENT_LENGTH);
     if faults.gzip && has_type {
-        parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        parts
+            .headers
+            .insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     if faults.trailers {
-        parts.headers.insert(header::TRAILER, HeaderValue::from_static("x-simulated-trailer"));
+        parts.headers.insert(
+            header::TRAILER,
+            HeaderValue::from_static("x-simulated-trailer"),
+        );
     }
-    let data = body.into_data_stream().map(|piece| piece.unwrap_or_default()).boxed();
-    let data = if faults.gzip && has_type { compressed(data) } else { data };
+    let data = body
+        .into_data_stream()
+        .map(|piece| piece.unwrap_or_default())
+        .boxed();
+    let data = if faults.gzip && has_type {
+        compressed(data)
+    } else {
+        data
+    };
     let size = faults.chunk.unwrap_or(usize::MAX);
     let pieces = data.flat_map(move |bytes| {
         let parts: Vec<Bytes> = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
@@ -184,7 +243,11 @@ fn distort(response: Response, faults: &Faults) -> Response {
     } else if faults.trailers {
         let mut trailers = HeaderMap::new();
         trailers.insert("x-simulated-trailer", HeaderValue::from_static("end"));
-        Body::new(StreamBody::new(frames.chain(stream::iter([Ok(Frame::trailers(trailers))])).boxed()))
+        Body::new(StreamBody::new(
+            frames
+                .chain(stream::iter([Ok(Frame::trailers(trailers))]))
+                .boxed(),
+        ))
     } else {
         Body::new(StreamBody::new(frames.boxed()))
     };
@@ -205,7 +268,10 @@ fn compressed(data: Pieces) -> Pieces {
                     let _ = writer.write_all(&piece).and_then(|()| writer.flush());
                     std::mem::take(writer.get_mut())
                 }
-                (None, Some(_)) => encoder.take().and_then(|writer| writer.finish().ok()).unwrap_or_default(),
+                (None, Some(_)) => encoder
+                    .take()
+                    .and_then(|writer| writer.finish().ok())
+                    .unwrap_or_default(),
                 (_, None) => Vec::new(),
             };
             Bytes::from(out)
@@ -220,10 +286,16 @@ mod tests {
     #[test]
     fn words_are_read_and_a_typing_error_is_named() {
         let mut headers = HeaderMap::new();
-        headers.insert("x-simulate", HeaderValue::from_static("slow=20, chunk=3,gzip, status=503"));
+        headers.insert(
+            "x-simulate",
+            HeaderValue::from_static("slow=20, chunk=3,gzip, status=503"),
+        );
         let faults = Faults::read(&headers).unwrap();
         assert_eq!(faults.slow, Duration::from_millis(20));
-        assert_eq!((faults.chunk, faults.gzip, faults.reset), (Some(3), true, false));
+        assert_eq!(
+            (faults.chunk, faults.gzip, faults.reset),
+            (Some(3), true, false)
+        );
         assert_eq!(faults.status, Some(StatusCode::SERVICE_UNAVAILABLE));
         for wrong in ["chunk=0", "slow", "restet", "status=99"] {
             headers.insert("x-simulate", HeaderValue::from_static(wrong));

@@ -22,11 +22,17 @@ use crate::upstream::Shared;
 /// Answers as github.com does for `/{owner}/{name}.git/…`; everything else is a page that is not there.
 pub async fn serve(upstream: Shared, request: Request) -> Response {
     let path = request.uri().path().to_owned();
-    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let segments: Vec<&str> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect();
     let [owner, name, rest @ ..] = segments.as_slice() else {
         return page_not_found();
     };
-    let found = upstream.organisation().repository(owner, name).map(|found| found.bare.dir().to_owned());
+    let found = upstream
+        .organisation()
+        .repository(owner, name)
+        .map(|found| found.bare.dir().to_owned());
     let Ok(dir) = found else {
         return (StatusCode::NOT_FOUND, "Repository not found.\n").into_response();
     };
@@ -35,20 +41,32 @@ pub async fn serve(upstream: Shared, request: Request) -> Response {
         return large_files::serve(upstream, request, &tail).await;
     }
     let verb = rest.join("/");
-    if !matches!(verb.as_str(), "info/refs" | "git-upload-pack" | "git-receive-pack" | "HEAD") {
+    if !matches!(
+        verb.as_str(),
+        "info/refs" | "git-upload-pack" | "git-receive-pack" | "HEAD"
+    ) {
         return page_not_found();
     }
     match backend(&dir.to_string_lossy(), &verb, request).await {
         Ok(response) => response,
         Err(error) => {
             eprintln!("git http-backend: {error}");
-            (StatusCode::BAD_GATEWAY, "git http-backend could not be run\n").into_response()
+            (
+                StatusCode::BAD_GATEWAY,
+                "git http-backend could not be run\n",
+            )
+                .into_response()
         }
     }
 }
 
 fn page_not_found() -> Response {
-    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], "<h1>Page not found</h1>\n").into_response()
+    (
+        StatusCode::NOT_FOUND,
+        [(header::CONTENT_TYPE, "text/html; charset=utf-8")],
+        "<h1>Page not found</h1>\n",
+    )
+        .into_response()
 }
 
 async fn backend(dir: &str, verb: &str, request: Request) -> std::io::Result<Response> {
@@ -56,24 +74,39 @@ async fn backend(dir: &str, verb: &str, request: Request) -> std::io::Result<Res
     let mut command = Command::new("git");
     command.arg("http-backend").envs(bare::environment());
     command.env("PATH_TRANSLATED", format!("{dir}/{verb}"));
-    command.env("GIT_HTTP_EXPORT_ALL", "1").env("GATEWAY_INTERFACE", "CGI/1.1");
+    command
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("GATEWAY_INTERFACE", "CGI/1.1");
     command.env("REQUEST_METHOD", parts.method.as_str());
     command.env("QUERY_STRING", parts.uri.query().unwrap_or_default());
     // Whoever comes this far has shown the credential.
-    command.env("REMOTE_USER", crate::organisation::VIEWER).env("REMOTE_ADDR", "127.0.0.1");
-    command.env_remove("CONTENT_LENGTH").env_remove("GIT_DIR").env_remove("GIT_PROJECT_ROOT");
+    command
+        .env("REMOTE_USER", crate::organisation::VIEWER)
+        .env("REMOTE_ADDR", "127.0.0.1");
+    command
+        .env_remove("CONTENT_LENGTH")
+        .env_remove("GIT_DIR")
+        .env_remove("GIT_PROJECT_ROOT");
     for (name, variable) in [
         (header::CONTENT_TYPE, "CONTENT_TYPE"),
         (header::CONTENT_LENGTH, "CONTENT_LENGTH"),
         (header::CONTENT_ENCODING, "HTTP_CONTENT_ENCODING"),
         (HeaderName::from_static("git-protocol"), "GIT_PROTOCOL"),
     ] {
-        if let Some(value) = parts.headers.get(name).and_then(|value| value.to_str().ok()) {
+        if let Some(value) = parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+        {
             command.env(variable, value);
         }
     }
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true).spawn()?;
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()?;
     let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(std::io::Error::other("no pipes"));
     };
@@ -117,7 +150,9 @@ async fn answer(
         if name.eq_ignore_ascii_case("status") {
             let code = value.split(' ').next().and_then(|code| code.parse().ok());
             *response.status_mut() = code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        } else if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+        } else if let (Ok(name), Ok(value)) =
+            (HeaderName::try_from(name), HeaderValue::try_from(value))
+        {
             response.headers_mut().append(name, value);
         }
     }
@@ -127,7 +162,10 @@ async fn answer(
     if let Ok(id) = HeaderValue::try_from(id) {
         headers.insert("x-github-request-id", id);
     }
-    let guard = Running { _child: child, feeding };
+    let guard = Running {
+        _child: child,
+        feeding,
+    };
     let bytes = ReaderStream::with_capacity(stdout, 64 * 1024);
     let body = stream::unfold((bytes, guard), |(mut bytes, guard)| async move {
         let next = bytes.next().await?;

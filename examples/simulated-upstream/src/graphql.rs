@@ -6,7 +6,10 @@ mod objects;
 
 use std::collections::HashMap;
 
-use graphql_parser::query::{Definition, Directive, Document, Field, FragmentDefinition, OperationDefinition, Selection, SelectionSet, TypeCondition};
+use graphql_parser::query::{
+    Definition, Directive, Document, Field, FragmentDefinition, OperationDefinition, Selection,
+    SelectionSet, TypeCondition,
+};
 use graphql_parser::query::{Value as Literal, VariableDefinition};
 use serde_json::{Map, Value, json};
 
@@ -15,7 +18,16 @@ use crate::organisation::{Organisation, VIEWER};
 use crate::refusal::{Outcome, Refusal};
 
 /// Interfaces and unions: a fragment on one of them applies to whatever is there.
-const ABSTRACT: [&str; 8] = ["Node", "Actor", "RepositoryOwner", "ProfileOwner", "GitObject", "Assignable", "Comment", "IssueOrPullRequest"];
+const ABSTRACT: [&str; 8] = [
+    "Node",
+    "Actor",
+    "RepositoryOwner",
+    "ProfileOwner",
+    "GitObject",
+    "Assignable",
+    "Comment",
+    "IssueOrPullRequest",
+];
 
 /// Executes the body of a request and returns the body of the answer.
 pub fn execute(organisation: &mut Organisation, body: &Value, at: &Addresses) -> Value {
@@ -25,7 +37,12 @@ pub fn execute(organisation: &mut Organisation, body: &Value, at: &Addresses) ->
     let document = match graphql_parser::parse_query::<String>(text) {
         Ok(document) => document,
         Err(error) => {
-            let message = error.to_string().lines().take(3).collect::<Vec<_>>().join(" ");
+            let message = error
+                .to_string()
+                .lines()
+                .take(3)
+                .collect::<Vec<_>>()
+                .join(" ");
             return json!({ "errors": [{ "message": format!("Parse error: {message}") }] });
         }
     };
@@ -36,7 +53,7 @@ pub fn execute(organisation: &mut Organisation, body: &Value, at: &Addresses) ->
 }
 
 /// An object on the way to the answer.
-pub(self) enum Object {
+enum Object {
     /// The root of a query.
     Query,
     /// The root of a mutation.
@@ -76,7 +93,9 @@ impl<'a> Run<'a> {
         body: &Value,
         at: &'a Addresses,
     ) -> Result<(Self, bool, &'a Selected<'a>), String> {
-        let wanted = body["operationName"].as_str().filter(|name| !name.is_empty());
+        let wanted = body["operationName"]
+            .as_str()
+            .filter(|name| !name.is_empty());
         let mut fragments = HashMap::new();
         let mut operations = Vec::new();
         for definition in &document.definitions {
@@ -88,9 +107,15 @@ impl<'a> Run<'a> {
             }
         }
         let count = operations.len();
-        let mut chosen = operations.into_iter().filter(|operation| wanted.is_none_or(|name| operation.0 == Some(name)));
+        let mut chosen = operations
+            .into_iter()
+            .filter(|operation| wanted.is_none_or(|name| operation.0 == Some(name)));
         let Some((_, mutation, defaults, selections)) = chosen.next() else {
-            return Err(wanted.map_or("No operation in the document".into(), |name| format!("No operation named \"{name}\"")));
+            return Err(
+                wanted.map_or("No operation in the document".into(), |name| {
+                    format!("No operation named \"{name}\"")
+                }),
+            );
         };
         if count > 1 && wanted.is_none() {
             return Err("An operation name is required".into());
@@ -114,7 +139,11 @@ impl<'a> Run<'a> {
     }
 
     fn finish(mut self, mutation: bool, selections: &'a Selected<'a>) -> Value {
-        let root = if mutation { Object::Mutation } else { Object::Query };
+        let root = if mutation {
+            Object::Mutation
+        } else {
+            Object::Query
+        };
         let data = self.object(&root, selections, &mut Vec::new());
         let mut answer = json!({ "data": data });
         if !self.errors.is_empty() {
@@ -123,35 +152,57 @@ impl<'a> Run<'a> {
         answer
     }
 
-    fn object(&mut self, object: &Object, selections: &'a Selected<'a>, path: &mut Vec<Value>) -> Value {
+    fn object(
+        &mut self,
+        object: &Object,
+        selections: &'a Selected<'a>,
+        path: &mut Vec<Value>,
+    ) -> Value {
         let mut out = Map::new();
         self.select(object, selections, path, &mut out, 0);
         Value::Object(out)
     }
 
-    fn select(&mut self, object: &Object, set: &'a Selected<'a>, path: &mut Vec<Value>, out: &mut Map<String, Value>, depth: usize) {
+    fn select(
+        &mut self,
+        object: &Object,
+        set: &'a Selected<'a>,
+        path: &mut Vec<Value>,
+        out: &mut Map<String, Value>,
+        depth: usize,
+    ) {
         if depth > 50 {
             // A fragment that spreads itself; GitHub refuses it when it validates the document.
-            self.errors.push(json!({ "path": path, "message": "Fragments are nested too deep" }));
+            self.errors
+                .push(json!({ "path": path, "message": "Fragments are nested too deep" }));
             return;
         }
         for selection in &set.items {
             match selection {
-                Selection::Field(field) if self.included(&field.directives) => self.field(object, field, path, out),
+                Selection::Field(field) if self.included(&field.directives) => {
+                    self.field(object, field, path, out)
+                }
                 Selection::FragmentSpread(spread) if self.included(&spread.directives) => {
                     match self.fragments.get(spread.fragment_name.as_str()).copied() {
-                        Some(fragment) if applies(Some(&fragment.type_condition), object.kind()) => {
+                        Some(fragment)
+                            if applies(Some(&fragment.type_condition), object.kind()) =>
+                        {
                             self.select(object, &fragment.selection_set, path, out, depth + 1);
                         }
                         Some(_) => {}
                         None => {
-                            let message = format!("Fragment {} was used, but not defined", spread.fragment_name);
-                            self.errors.push(json!({ "path": path, "message": message }));
+                            let message = format!(
+                                "Fragment {} was used, but not defined",
+                                spread.fragment_name
+                            );
+                            self.errors
+                                .push(json!({ "path": path, "message": message }));
                         }
                     }
                 }
                 Selection::InlineFragment(inline)
-                    if self.included(&inline.directives) && applies(inline.type_condition.as_ref(), object.kind()) =>
+                    if self.included(&inline.directives)
+                        && applies(inline.type_condition.as_ref(), object.kind()) =>
                 {
                     self.select(object, &inline.selection_set, path, out, depth + 1);
                 }
@@ -160,11 +211,20 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn field(&mut self, object: &Object, field: &'a Field<'a, String>, path: &mut Vec<Value>, out: &mut Map<String, Value>) {
+    fn field(
+        &mut self,
+        object: &Object,
+        field: &'a Field<'a, String>,
+        path: &mut Vec<Value>,
+        out: &mut Map<String, Value>,
+    ) {
         let key = field.alias.as_ref().unwrap_or(&field.name).clone();
         path.push(json!(key));
-        let arguments: Map<String, Value> =
-            field.arguments.iter().map(|(name, value)| (name.clone(), self.value(value))).collect();
+        let arguments: Map<String, Value> = field
+            .arguments
+            .iter()
+            .map(|(name, value)| (name.clone(), self.value(value)))
+            .collect();
         let value = match self.resolve(object, &field.name, &Value::Object(arguments.clone())) {
             Ok(found) => self.project(found, &arguments, &field.selection_set, path),
             Err(refusal) => {
@@ -186,13 +246,26 @@ impl<'a> Run<'a> {
         if name == "__typename" {
             return Ok(Object::Plain(json!(object.kind())));
         }
-        let unknown = || Refusal::unprocessable(format!("Field '{name}' doesn't exist on type '{}'", object.kind()));
+        let unknown = || {
+            Refusal::unprocessable(format!(
+                "Field '{name}' doesn't exist on type '{}'",
+                object.kind()
+            ))
+        };
         match object {
-            Object::Mutation => mutations::run(self.organisation, name, &arguments["input"], self.at),
-            Object::Query => self.query(name, arguments),
-            Object::Repository(owner, repo) => {
-                objects::repository_field(self.organisation, (owner, repo), name, arguments, self.at)?.ok_or_else(unknown)
+            Object::Mutation => {
+                mutations::run(self.organisation, name, &arguments["input"], self.at)
+                    .map(|payload| payload_of(name, payload))
             }
+            Object::Query => self.query(name, arguments),
+            Object::Repository(owner, repo) => objects::repository_field(
+                self.organisation,
+                (owner, repo),
+                name,
+                arguments,
+                self.at,
+            )?
+            .ok_or_else(unknown),
             Object::Plain(value) => match value.get(name) {
                 Some(found) => Ok(Object::Plain(found.clone())),
                 None if name == "edges" && value["nodes"].is_array() => {
@@ -209,12 +282,16 @@ impl<'a> Run<'a> {
         match name {
             "viewer" => Ok(Object::Plain(objects::viewer(self.organisation, self.at))),
             "repository" => {
-                let found = self.organisation.repository(text("owner"), text("name")).map_err(|_| {
-                    let full = format!("{}/{}", text("owner"), text("name"));
-                    let mut refusal = Refusal::not_found();
-                    refusal.message = format!("Could not resolve to a Repository with the name '{full}'.");
-                    refusal
-                })?;
+                let found = self
+                    .organisation
+                    .repository(text("owner"), text("name"))
+                    .map_err(|_| {
+                        let full = format!("{}/{}", text("owner"), text("name"));
+                        let mut refusal = Refusal::not_found();
+                        refusal.message =
+                            format!("Could not resolve to a Repository with the name '{full}'.");
+                        refusal
+                    })?;
                 Ok(Object::Repository(found.owner.clone(), found.name.clone()))
             }
             "organization" | "user" | "repositoryOwner" => {
@@ -225,15 +302,29 @@ impl<'a> Run<'a> {
             "rateLimit" => Ok(Object::Plain(json!({
                 "__typename": "RateLimit", "limit": 5000, "cost": 1, "remaining": 4999, "used": 1, "resetAt": "2099-01-01T00:00:00Z",
             }))),
-            "search" => Ok(Object::Plain(objects::search(self.organisation, arguments, self.at))),
+            "search" => Ok(Object::Plain(objects::search(
+                self.organisation,
+                arguments,
+                self.at,
+            ))),
             "__type" => Ok(Object::Plain(objects::describe(text("name")))),
-            "meta" => Ok(Object::Plain(json!({ "__typename": "GitHubMetadata", "gitHubServicesSha": "simulated" }))),
-            _ => Err(Refusal::unprocessable(format!("Field '{name}' doesn't exist on type 'Query'"))),
+            "meta" => Ok(Object::Plain(
+                json!({ "__typename": "GitHubMetadata", "gitHubServicesSha": "simulated" }),
+            )),
+            _ => Err(Refusal::unprocessable(format!(
+                "Field '{name}' doesn't exist on type 'Query'"
+            ))),
         }
     }
 
     /// Keeps of a value what was selected.
-    fn project(&mut self, found: Object, arguments: &Map<String, Value>, set: &'a Selected<'a>, path: &mut Vec<Value>) -> Value {
+    fn project(
+        &mut self,
+        found: Object,
+        arguments: &Map<String, Value>,
+        set: &'a Selected<'a>,
+        path: &mut Vec<Value>,
+    ) -> Value {
         match found {
             Object::Plain(Value::Array(items)) => items
                 .into_iter()
@@ -247,7 +338,8 @@ impl<'a> Run<'a> {
                 .collect(),
             Object::Plain(value @ Value::Object(_)) => {
                 if set.items.is_empty() {
-                    self.errors.push(json!({ "path": path, "message": "Field must have selections" }));
+                    self.errors
+                        .push(json!({ "path": path, "message": "Field must have selections" }));
                     return Value::Null;
                 }
                 let value = page(value, arguments);
@@ -267,14 +359,23 @@ impl<'a> Run<'a> {
             Literal::Boolean(value) => json!(value),
             Literal::Null => Value::Null,
             Literal::List(items) => items.iter().map(|item| self.value(item)).collect(),
-            Literal::Object(members) => Value::Object(members.iter().map(|(name, value)| (name.clone(), self.value(value))).collect()),
+            Literal::Object(members) => Value::Object(
+                members
+                    .iter()
+                    .map(|(name, value)| (name.clone(), self.value(value)))
+                    .collect(),
+            ),
         }
     }
 
     /// `@include(if:)` and `@skip(if:)`.
     fn included(&self, directives: &[Directive<'_, String>]) -> bool {
         directives.iter().all(|directive| {
-            let condition = directive.arguments.iter().find(|(name, _)| name == "if").map(|(_, value)| self.value(value));
+            let condition = directive
+                .arguments
+                .iter()
+                .find(|(name, _)| name == "if")
+                .map(|(_, value)| self.value(value));
             match directive.name.as_str() {
                 "include" => condition != Some(Value::Bool(false)),
                 "skip" => condition != Some(Value::Bool(true)),
@@ -284,19 +385,35 @@ impl<'a> Run<'a> {
     }
 }
 
-type Operation<'a> = (Option<&'a str>, bool, &'a [VariableDefinition<'a, String>], &'a Selected<'a>);
+type Operation<'a> = (
+    Option<&'a str>,
+    bool,
+    &'a [VariableDefinition<'a, String>],
+    &'a Selected<'a>,
+);
 
 /// Name, whether it is a mutation, variables, selections.
 fn parts<'a>(operation: &'a OperationDefinition<'a, String>) -> Operation<'a> {
     match operation {
         OperationDefinition::SelectionSet(set) => (None, false, &[], set),
-        OperationDefinition::Query(query) => (query.name.as_deref(), false, &query.variable_definitions, &query.selection_set),
-        OperationDefinition::Mutation(mutation) => {
-            (mutation.name.as_deref(), true, &mutation.variable_definitions, &mutation.selection_set)
-        }
-        OperationDefinition::Subscription(subscription) => {
-            (subscription.name.as_deref(), false, &subscription.variable_definitions, &subscription.selection_set)
-        }
+        OperationDefinition::Query(query) => (
+            query.name.as_deref(),
+            false,
+            &query.variable_definitions,
+            &query.selection_set,
+        ),
+        OperationDefinition::Mutation(mutation) => (
+            mutation.name.as_deref(),
+            true,
+            &mutation.variable_definitions,
+            &mutation.selection_set,
+        ),
+        OperationDefinition::Subscription(subscription) => (
+            subscription.name.as_deref(),
+            false,
+            &subscription.variable_definitions,
+            &subscription.selection_set,
+        ),
     }
 }
 
@@ -309,7 +426,12 @@ fn applies(condition: Option<&TypeCondition<'_, String>>, kind: &str) -> bool {
 
 /// `first` and `last` of a connection.
 fn page(mut value: Value, arguments: &Map<String, Value>) -> Value {
-    let number = |name: &str| arguments.get(name).and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok());
+    let number = |name: &str| {
+        arguments
+            .get(name)
+            .and_then(Value::as_u64)
+            .and_then(|number| usize::try_from(number).ok())
+    };
     let (first, last) = (number("first"), number("last"));
     if let Some(nodes) = value["nodes"].as_array_mut() {
         let all = nodes.len();
@@ -323,6 +445,22 @@ fn page(mut value: Value, arguments: &Map<String, Value>) -> Value {
         value["pageInfo"]["hasNextPage"] = json!(more);
     }
     value
+}
+
+/// Names the payload's type after its mutation, so that fragments on it apply.
+fn payload_of(mutation: &str, payload: Object) -> Object {
+    let Object::Plain(mut value) = payload else {
+        return payload;
+    };
+    let mut letters = mutation.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    let name: String = first
+        .into_iter()
+        .chain(letters)
+        .chain("Payload".chars())
+        .collect();
+    value["__typename"] = json!(name);
+    Object::Plain(value)
 }
 
 /// The login behind the credential, for objects that have an author.

@@ -16,18 +16,36 @@ pub enum Face {
 }
 
 /// First path segments that belong to the Copilot API when the host does not tell.
-const COPILOT_PATHS: [&str; 11] =
-    ["chat", "responses", "models", "embeddings", "mcp", "agents", "telemetry", "v1", "auto", "skills", "completions"];
+const COPILOT_PATHS: [&str; 12] = [
+    "copilot",
+    "chat",
+    "responses",
+    "models",
+    "embeddings",
+    "mcp",
+    "agents",
+    "telemetry",
+    "v1",
+    "auto",
+    "skills",
+    "completions",
+];
 
 impl Face {
     /// By host; on any other host by path.
     pub fn of(request: &Request) -> Self {
         let host = host(request.uri(), request.headers());
-        let name = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        let name = host
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
         match name.as_str() {
             "api.github.com" | "uploads.github.com" | "api.github.localhost" => Self::Api,
             "github.com" => Self::Git,
-            _ if name == "githubcopilot.com" || name.ends_with(".githubcopilot.com") => Self::Copilot,
+            _ if name == "githubcopilot.com" || name.ends_with(".githubcopilot.com") => {
+                Self::Copilot
+            }
             _ => Self::by_path(request.uri().path()),
         }
     }
@@ -35,14 +53,16 @@ impl Face {
     fn by_path(path: &str) -> Self {
         let mut segments = path.split('/').filter(|segment| !segment.is_empty());
         let first = segments.next().unwrap_or_default();
-        if COPILOT_PATHS.contains(&first) {
-            return Self::Copilot;
-        }
         let second = segments.next().unwrap_or_default();
         let third = segments.next().unwrap_or_default();
-        let git_verb = matches!(third, "info" | "git-upload-pack" | "git-receive-pack" | "HEAD" | "objects");
+        let git_verb = matches!(
+            third,
+            "info" | "git-upload-pack" | "git-receive-pack" | "HEAD" | "objects"
+        );
         if first != "repos" && first != "api" && (second.ends_with(".git") || git_verb) {
             Self::Git
+        } else if COPILOT_PATHS.contains(&first) {
+            Self::Copilot
         } else {
             Self::Api
         }
@@ -63,7 +83,12 @@ pub struct Addresses {
 impl Addresses {
     /// From `X-Forwarded-Host` (a gateway with GitHub Enterprise's URL space), else `--public-url`, else `Host`.
     pub fn of(parts: &Parts, public_url: Option<&str>) -> Self {
-        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let header = |name: &str| {
+            parts
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         let host = host(&parts.uri, &parts.headers);
         let forwarded = header("x-forwarded-host")
             .and_then(|list| list.split(',').next())
@@ -78,13 +103,19 @@ impl Addresses {
     }
 
     fn named(host: &str, scheme: &str) -> Self {
-        let (name, port) = host.split_once(':').map_or((host, String::new()), |(name, port)| (name, format!(":{port}")));
+        let (name, port) = host
+            .split_once(':')
+            .map_or((host, String::new()), |(name, port)| {
+                (name, format!(":{port}"))
+            });
         match name {
-            "api.github.com" | "github.com" | "uploads.github.com" | "api.githubcopilot.com" => Self {
-                api: "https://api.github.com".into(),
-                web: "https://github.com".into(),
-                copilot: "https://api.githubcopilot.com".into(),
-            },
+            "api.github.com" | "github.com" | "uploads.github.com" | "api.githubcopilot.com" => {
+                Self {
+                    api: "https://api.github.com".into(),
+                    web: "https://github.com".into(),
+                    copilot: "https://api.githubcopilot.com".into(),
+                }
+            }
             "api.github.localhost" | "github.localhost" => Self {
                 api: format!("{scheme}://api.github.localhost{port}"),
                 web: format!("{scheme}://github.localhost{port}"),
@@ -121,20 +152,46 @@ mod tests {
     use axum::body::Body;
 
     fn face(host: &str, path: &str) -> Face {
-        Face::of(&Request::builder().uri(path).header("host", host).body(Body::empty()).unwrap())
+        Face::of(
+            &Request::builder()
+                .uri(path)
+                .header("host", host)
+                .body(Body::empty())
+                .unwrap(),
+        )
     }
 
     #[test]
     fn the_host_decides_and_else_the_path() {
         assert_eq!(face("api.github.com", "/mcp"), Face::Api);
         assert_eq!(face("github.com:443", "/repos/acme/web"), Face::Git);
-        assert_eq!(face("api.business.githubcopilot.com", "/repos/acme/web"), Face::Copilot);
-        assert_eq!(face("127.0.0.1:18080", "/acme/web.git/info/refs?service=git-upload-pack"), Face::Git);
-        assert_eq!(face("127.0.0.1:18080", "/acme/web/git-receive-pack"), Face::Git);
+        assert_eq!(
+            face("api.business.githubcopilot.com", "/repos/acme/web"),
+            Face::Copilot
+        );
+        assert_eq!(
+            face(
+                "127.0.0.1:18080",
+                "/acme/web.git/info/refs?service=git-upload-pack"
+            ),
+            Face::Git
+        );
+        assert_eq!(
+            face("127.0.0.1:18080", "/acme/web/git-receive-pack"),
+            Face::Git
+        );
         assert_eq!(face("127.0.0.1:18080", "/repos/acme/web.git"), Face::Api);
         assert_eq!(face("127.0.0.1:18080", "/api/v3/repos/acme/web"), Face::Api);
-        assert_eq!(face("127.0.0.1:18080", "/v1/chat/completions"), Face::Copilot);
+        assert_eq!(
+            face("127.0.0.1:18080", "/v1/chat/completions"),
+            Face::Copilot
+        );
         assert_eq!(face("127.0.0.1:18080", "/mcp/readonly"), Face::Copilot);
+        assert_eq!(
+            face("127.0.0.1:18080", "/copilot/chat/completions"),
+            Face::Copilot
+        );
+        assert_eq!(face("127.0.0.1:18080", "/copilot_internal/user"), Face::Api);
     }
 
     #[test]
@@ -146,7 +203,10 @@ mod tests {
             .body(())
             .unwrap();
         let at = Addresses::of(&request.into_parts().0, None);
-        assert_eq!((at.api.as_str(), at.web.as_str()), ("http://gw.test:10000/api/v3", "http://gw.test:10000"));
+        assert_eq!(
+            (at.api.as_str(), at.web.as_str()),
+            ("http://gw.test:10000/api/v3", "http://gw.test:10000")
+        );
         assert_eq!(at.copilot, "http://gw.test:10000/copilot");
     }
 }

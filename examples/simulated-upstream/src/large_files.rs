@@ -21,7 +21,9 @@ pub async fn serve(upstream: Shared, request: Request, path: &[String]) -> Respo
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match (request.method().clone(), path.as_slice()) {
         (Method::POST, ["objects", "batch"]) => batch(upstream, request).await,
-        (Method::POST, ["locks", "verify"]) => media(StatusCode::OK, &json!({ "ours": [], "theirs": [] })),
+        (Method::POST, ["locks", "verify"]) => {
+            media(StatusCode::OK, &json!({ "ours": [], "theirs": [] }))
+        }
         (Method::GET, ["locks"]) => media(StatusCode::OK, &json!({ "locks": [] })),
         (Method::PUT, ["storage", oid]) => store(upstream, request, oid).await,
         (Method::GET, ["storage", oid]) => fetch(upstream, oid).await,
@@ -30,17 +32,33 @@ pub async fn serve(upstream: Shared, request: Request, path: &[String]) -> Respo
 }
 
 fn media(status: StatusCode, body: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body.to_string()).into_response()
+    (
+        status,
+        [(header::CONTENT_TYPE, MEDIA_TYPE)],
+        body.to_string(),
+    )
+        .into_response()
 }
 
 async fn batch(upstream: Shared, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let at = Addresses::of(&parts, upstream.public_url.as_deref());
-    let asked: Option<Value> = body.collect().await.ok().and_then(|body| serde_json::from_slice(&body.to_bytes()).ok());
+    let asked: Option<Value> = body
+        .collect()
+        .await
+        .ok()
+        .and_then(|body| serde_json::from_slice(&body.to_bytes()).ok());
     let Some(asked) = asked else {
-        return media(StatusCode::UNPROCESSABLE_ENTITY, &json!({ "message": "Problems parsing JSON" }));
+        return media(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &json!({ "message": "Problems parsing JSON" }),
+        );
     };
-    let base = parts.uri.path().trim_end_matches("/objects/batch").to_owned();
+    let base = parts
+        .uri
+        .path()
+        .trim_end_matches("/objects/batch")
+        .to_owned();
     let folder = upstream.organisation().large_files();
     let upload = asked["operation"] == "upload";
     let mut objects = Vec::new();
@@ -57,16 +75,25 @@ async fn batch(upstream: Shared, request: Request) -> Response {
         }
         objects.push(answer);
     }
-    media(StatusCode::OK, &json!({ "transfer": "basic", "hash_algo": "sha256", "objects": objects }))
+    media(
+        StatusCode::OK,
+        &json!({ "transfer": "basic", "hash_algo": "sha256", "objects": objects }),
+    )
 }
 
 /// Keeps an object if its bytes have the hash it is named by.
 async fn store(upstream: Shared, request: Request, oid: &str) -> Response {
     let folder = upstream.organisation().large_files();
     if !valid(oid) {
-        return media(StatusCode::UNPROCESSABLE_ENTITY, &json!({ "message": "invalid oid" }));
+        return media(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &json!({ "message": "invalid oid" }),
+        );
     }
-    let partial = folder.join(format!("{oid}.{}", crate::answer::request_id().replace(':', "-")));
+    let partial = folder.join(format!(
+        "{oid}.{}",
+        crate::answer::request_id().replace(':', "-")
+    ));
     let written = async {
         tokio::fs::create_dir_all(&folder).await?;
         let mut file = tokio::fs::File::create(&partial).await?;
@@ -79,7 +106,11 @@ async fn store(upstream: Shared, request: Request, oid: &str) -> Response {
             }
         }
         file.flush().await?;
-        let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash: String = hash
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         if hash != oid {
             return Err(std::io::Error::other("hash mismatch"));
         }
@@ -89,7 +120,10 @@ async fn store(upstream: Shared, request: Request, oid: &str) -> Response {
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => {
             let _ = tokio::fs::remove_file(&partial).await;
-            media(StatusCode::UNPROCESSABLE_ENTITY, &json!({ "message": error.to_string() }))
+            media(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &json!({ "message": error.to_string() }),
+            )
         }
     }
 }
@@ -104,7 +138,10 @@ async fn fetch(upstream: Shared, oid: &str) -> Response {
             let headers = [(header::CONTENT_TYPE, "application/octet-stream")];
             (headers, Body::from_stream(ReaderStream::new(file))).into_response()
         }
-        Err(_) => media(StatusCode::NOT_FOUND, &json!({ "message": "Object does not exist" })),
+        Err(_) => media(
+            StatusCode::NOT_FOUND,
+            &json!({ "message": "Object does not exist" }),
+        ),
     }
 }
 

@@ -45,22 +45,37 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), String> {
     if arguments.credential.is_empty() {
-        return Err("--credential is empty; choose any token, the gateway must inject the same".into());
+        return Err(
+            "--credential is empty; choose any token, the gateway must inject the same".into(),
+        );
     }
     let tls = match (&arguments.tls_cert, &arguments.tls_key) {
-        (Some(certificate), Some(key)) => Some(server::tls(certificate, key).map_err(|error| format!("TLS: {error}"))?),
+        (Some(certificate), Some(key)) => {
+            Some(server::tls(certificate, key).map_err(|error| format!("TLS: {error}"))?)
+        }
         _ => None,
     };
     let listener = tokio::net::TcpListener::bind(arguments.listen)
         .await
-        .map_err(|error| format!("cannot listen on {}: {error}; choose another with --listen", arguments.listen))?;
+        .map_err(|error| {
+            format!(
+                "cannot listen on {}: {error}; choose another with --listen",
+                arguments.listen
+            )
+        })?;
     let data = std::path::absolute(&arguments.data).map_err(|error| error.to_string())?;
     let upstream = Upstream::open(Settings {
         data,
         credential: arguments.credential,
         public_url: arguments.public_url,
     })
-    .map_err(|refusal| format!("cannot prepare {}: {}", arguments.data.display(), refusal.message))?;
+    .map_err(|refusal| {
+        format!(
+            "cannot prepare {}: {}",
+            arguments.data.display(),
+            refusal.message
+        )
+    })?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     println!("listening on {scheme}://{address}");

@@ -29,21 +29,46 @@ pub async fn serve(upstream: Shared, request: Request, readonly: bool) -> Respon
     match parts.method {
         Method::POST => {}
         Method::DELETE => {
-            let ended = upstream.mcp_sessions().remove(text(&headers, "mcp-session-id"));
-            return if ended { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }.into_response();
+            let ended = upstream
+                .mcp_sessions()
+                .remove(text(&headers, "mcp-session-id"));
+            return if ended {
+                StatusCode::NO_CONTENT
+            } else {
+                StatusCode::NOT_FOUND
+            }
+            .into_response();
         }
-        _ => return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST, DELETE")]).into_response(),
+        _ => {
+            return (
+                StatusCode::METHOD_NOT_ALLOWED,
+                [(header::ALLOW, "POST, DELETE")],
+            )
+                .into_response();
+        }
     }
     let message = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => serde_json::from_slice::<Value>(&body.to_bytes()),
-        Err(_) => return failure(StatusCode::PAYLOAD_TOO_LARGE, &Value::Null, -32600, "Request too large"),
+        Err(_) => {
+            return failure(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                &Value::Null,
+                -32600,
+                "Request too large",
+            );
+        }
     };
     let Ok(message) = message else {
         return failure(StatusCode::BAD_REQUEST, &Value::Null, -32700, "Parse error");
     };
     let session = text(&headers, "mcp-session-id");
     if !session.is_empty() && !upstream.mcp_sessions().contains(session) {
-        return failure(StatusCode::NOT_FOUND, &message["id"], -32001, "Session not found");
+        return failure(
+            StatusCode::NOT_FOUND,
+            &message["id"],
+            -32001,
+            "Session not found",
+        );
     }
     let readonly = readonly || text(&headers, "x-mcp-readonly").eq_ignore_ascii_case("true");
     let place = Place {
@@ -59,7 +84,11 @@ pub async fn serve(upstream: Shared, request: Request, readonly: bool) -> Respon
             for message in messages {
                 answers.extend(place.answer(message).await);
             }
-            if answers.is_empty() { StatusCode::ACCEPTED.into_response() } else { Json(Value::Array(answers)).into_response() }
+            if answers.is_empty() {
+                StatusCode::ACCEPTED.into_response()
+            } else {
+                Json(Value::Array(answers)).into_response()
+            }
         }
         message => {
             if place.stateless
@@ -74,7 +103,14 @@ pub async fn serve(upstream: Shared, request: Request, readonly: bool) -> Respon
             };
             let mut response = if calls && text(&headers, "accept").contains("text/event-stream") {
                 let event = format!("event: message\ndata: {answer}\n\n");
-                ([(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")], event).into_response()
+                (
+                    [
+                        (header::CONTENT_TYPE, "text/event-stream"),
+                        (header::CACHE_CONTROL, "no-cache"),
+                    ],
+                    event,
+                )
+                    .into_response()
             } else {
                 Json(answer).into_response()
             };
@@ -91,20 +127,31 @@ pub async fn serve(upstream: Shared, request: Request, readonly: bool) -> Respon
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 fn failure(status: StatusCode, id: &Value, code: i64, message: &str) -> Response {
-    (status, Json(json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } }))).into_response()
+    (
+        status,
+        Json(json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })),
+    )
+        .into_response()
 }
 
 /// 2026-07-28: `Mcp-Method` and `Mcp-Name` must say what the body says.
 fn same_as_body(headers: &HeaderMap, message: &Value) -> Result<(), String> {
     let method = message["method"].as_str().unwrap_or_default();
     if text(headers, "mcp-method") != method {
-        return Err(format!("Header Mcp-Method does not match the body's method {method}"));
+        return Err(format!(
+            "Header Mcp-Method does not match the body's method {method}"
+        ));
     }
-    if method == "tools/call" && text(headers, "mcp-name") != message["params"]["name"].as_str().unwrap_or_default() {
+    if method == "tools/call"
+        && text(headers, "mcp-name") != message["params"]["name"].as_str().unwrap_or_default()
+    {
         return Err("Header Mcp-Name does not match the body's tool".into());
     }
     Ok(())
@@ -123,11 +170,16 @@ impl Place {
     async fn answer(&self, message: Value) -> Option<Value> {
         let id = message.get("id").filter(|id| !id.is_null())?.clone();
         let params = &message["params"];
-        let error = |code: i64, text: &str| Some(json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": text } }));
+        let error = |code: i64, text: &str| {
+            Some(json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": text } }))
+        };
         let mut result = match message["method"].as_str() {
             Some("initialize") => {
                 let wanted = params["protocolVersion"].as_str().unwrap_or_default();
-                let version = SESSIONS.iter().find(|known| **known == wanted).unwrap_or(&SESSIONS[0]);
+                let version = SESSIONS
+                    .iter()
+                    .find(|known| **known == wanted)
+                    .unwrap_or(&SESSIONS[0]);
                 json!({ "protocolVersion": version, "capabilities": { "tools": { "listChanged": false } }, "serverInfo": server(), "instructions": INSTRUCTIONS })
             }
             Some("server/discover") => json!({
@@ -139,16 +191,24 @@ impl Place {
                 "cacheScope": "private",
             }),
             Some("ping") => json!({}),
-            Some("tools/list") => json!({ "tools": tools::list(self.readonly), "ttlMs": 0, "cacheScope": "private" }),
+            Some("tools/list") => {
+                json!({ "tools": tools::list(self.readonly), "ttlMs": 0, "cacheScope": "private" })
+            }
             Some("tools/call") => {
                 let name = params["name"].as_str().unwrap_or_default().to_owned();
                 if !tools::known(&name, self.readonly) {
                     return error(-32602, &format!("unknown tool \"{name}\""));
                 }
-                let (upstream, at, arguments) = (self.upstream.clone(), self.at.clone(), params["arguments"].clone());
+                let (upstream, at, arguments) = (
+                    self.upstream.clone(),
+                    self.at.clone(),
+                    params["arguments"].clone(),
+                );
                 let called = blocking(move || tools::call(&upstream, &at, &name, &arguments)).await;
                 match called.and_then(|called| called) {
-                    Ok(value) => json!({ "content": [{ "type": "text", "text": value.to_string() }], "isError": false }),
+                    Ok(value) => {
+                        json!({ "content": [{ "type": "text", "text": value.to_string() }], "isError": false })
+                    }
                     Err(refusal) => {
                         let text = format!("{}: {}", refusal.status.as_u16(), refusal.message);
                         json!({ "content": [{ "type": "text", "text": text }], "isError": true })

@@ -145,19 +145,26 @@ impl Organisation {
 
     /// A repository by owner and name, in any case of letters and with or without `.git`, as GitHub finds them.
     pub fn repository(&self, owner: &str, name: &str) -> Outcome<&Repository> {
-        self.position(owner, name).and_then(|at| self.repositories.get(at)).ok_or_else(Refusal::not_found)
+        self.position(owner, name)
+            .and_then(|at| self.repositories.get(at))
+            .ok_or_else(Refusal::not_found)
     }
 
     /// The same, to change it.
     pub fn repository_mut(&mut self, owner: &str, name: &str) -> Outcome<&mut Repository> {
-        self.position(owner, name).and_then(|at| self.repositories.get_mut(at)).ok_or_else(Refusal::not_found)
+        self.position(owner, name)
+            .and_then(|at| self.repositories.get_mut(at))
+            .ok_or_else(Refusal::not_found)
     }
 
     /// A repository that may be written to.
     pub fn writable(&mut self, owner: &str, name: &str) -> Outcome<&mut Repository> {
         let repository = self.repository_mut(owner, name)?;
         if repository.archived {
-            return Err(Refusal::new(StatusCode::FORBIDDEN, "Repository was archived so is read-only."));
+            return Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "Repository was archived so is read-only.",
+            ));
         }
         Ok(repository)
     }
@@ -202,9 +209,19 @@ impl Organisation {
     }
 
     /// Copies a repository: a fork, or one made from a template.
-    pub fn copy(&mut self, from: (&str, &str), owner: &str, new: NewRepository, fork: bool) -> Outcome<&mut Repository> {
+    pub fn copy(
+        &mut self,
+        from: (&str, &str),
+        owner: &str,
+        new: NewRepository,
+        fork: bool,
+    ) -> Outcome<&mut Repository> {
         let source = self.repository(from.0, from.1)?;
-        let (bare, branch, full) = (source.bare.clone(), source.default_branch.clone(), source.full_name());
+        let (bare, branch, full) = (
+            source.bare.clone(),
+            source.default_branch.clone(),
+            source.full_name(),
+        );
         if !known_owner(owner) {
             return Err(Refusal::not_found());
         }
@@ -227,12 +244,21 @@ impl Organisation {
     }
 
     /// Renames a repository or moves it to another owner.
-    pub fn rename(&mut self, owner: &str, name: &str, to_owner: &str, to_name: &str) -> Outcome<()> {
+    pub fn rename(
+        &mut self,
+        owner: &str,
+        name: &str,
+        to_owner: &str,
+        to_name: &str,
+    ) -> Outcome<()> {
         let at = self.position(owner, name).ok_or_else(Refusal::not_found)?;
         if !known_owner(to_owner) || !valid_name(to_name) {
             return Err(Refusal::invalid("Repository", "name", "invalid"));
         }
-        if self.position(to_owner, to_name).is_some_and(|other| other != at) {
+        if self
+            .position(to_owner, to_name)
+            .is_some_and(|other| other != at)
+        {
             return Err(Refusal::invalid("Repository", "name", "already_exists"));
         }
         let target = self.bare(to_owner, to_name);
@@ -273,16 +299,24 @@ impl Organisation {
     fn position(&self, owner: &str, name: &str) -> Option<usize> {
         let bare_name = name.strip_suffix(".git").unwrap_or(name);
         self.repositories.iter().position(|repository| {
-            repository.owner.eq_ignore_ascii_case(owner) && repository.name.eq_ignore_ascii_case(bare_name)
+            repository.owner.eq_ignore_ascii_case(owner)
+                && repository.name.eq_ignore_ascii_case(bare_name)
         })
     }
 
     fn bare(&self, owner: &str, name: &str) -> Bare {
-        Bare::at(self.data.join(owner.to_ascii_lowercase()).join(format!("{name}.git")))
+        Bare::at(
+            self.data
+                .join(owner.to_ascii_lowercase())
+                .join(format!("{name}.git")),
+        )
     }
 
     /// Takes a repository of the seed from disk, or makes it there.
-    pub(crate) fn open_or_create(&mut self, new: NewRepository) -> Outcome<(&mut Repository, bool)> {
+    pub(crate) fn open_or_create(
+        &mut self,
+        new: NewRepository,
+    ) -> Outcome<(&mut Repository, bool)> {
         let bare = self.bare(ORGANISATION, &new.name);
         let there = bare.dir().join("HEAD").exists();
         if !there {
@@ -298,7 +332,16 @@ impl Organisation {
                 continue;
             };
             let mut names: Vec<String> = folders
-                .filter_map(|folder| Some(folder.ok()?.file_name().to_string_lossy().strip_suffix(".git")?.to_owned()))
+                .filter_map(|folder| {
+                    Some(
+                        folder
+                            .ok()?
+                            .file_name()
+                            .to_string_lossy()
+                            .strip_suffix(".git")?
+                            .to_owned(),
+                    )
+                })
                 .collect();
             names.sort();
             for name in names {
@@ -336,21 +379,37 @@ impl Repository {
 
     /// A pull request by number.
     pub fn pull(&self, number: u64) -> Outcome<&Pull> {
-        self.pulls.iter().find(|pull| pull.number == number).ok_or_else(Refusal::not_found)
+        self.pulls
+            .iter()
+            .find(|pull| pull.number == number)
+            .ok_or_else(Refusal::not_found)
     }
 
     /// The same, to change it.
     pub fn pull_mut(&mut self, number: u64) -> Outcome<&mut Pull> {
-        self.pulls.iter_mut().find(|pull| pull.number == number).ok_or_else(Refusal::not_found)
+        self.pulls
+            .iter_mut()
+            .find(|pull| pull.number == number)
+            .ok_or_else(Refusal::not_found)
     }
 
     /// An issue to change.
     pub fn issue_mut(&mut self, number: u64) -> Outcome<&mut Issue> {
-        self.issues.iter_mut().find(|issue| issue.number == number).ok_or_else(Refusal::not_found)
+        self.issues
+            .iter_mut()
+            .find(|issue| issue.number == number)
+            .ok_or_else(Refusal::not_found)
     }
 
     /// Opens a pull request; `head` may be written `owner:branch`.
-    pub fn open_pull(&mut self, title: &str, body: &str, head: &str, base: &str, draft: bool) -> Outcome<Pull> {
+    pub fn open_pull(
+        &mut self,
+        title: &str,
+        body: &str,
+        head: &str,
+        base: &str,
+        draft: bool,
+    ) -> Outcome<Pull> {
         if title.is_empty() {
             return Err(Refusal::invalid("PullRequest", "title", "missing_field"));
         }
@@ -364,10 +423,19 @@ impl Repository {
             return Err(Refusal::invalid("PullRequest", "base", "invalid"));
         };
         if self.bare.is_ancestor(&head_sha, &base_sha) {
-            return Err(Refusal::unprocessable(format!("Validation Failed: No commits between {base} and {head}")));
+            return Err(Refusal::unprocessable(format!(
+                "Validation Failed: No commits between {base} and {head}"
+            )));
         }
-        if self.pulls.iter().any(|pull| !pull.closed && pull.head == head && pull.base == base) {
-            return Err(Refusal::unprocessable(format!("A pull request already exists for {}:{head}.", self.owner)));
+        if self
+            .pulls
+            .iter()
+            .any(|pull| !pull.closed && pull.head == head && pull.base == base)
+        {
+            return Err(Refusal::unprocessable(format!(
+                "A pull request already exists for {}:{head}.",
+                self.owner
+            )));
         }
         let pull = Pull {
             number: self.next_number(),
@@ -385,13 +453,26 @@ impl Repository {
     }
 
     /// Merges a pull request by `merge`, `squash` or `rebase`, and returns the new commit.
-    pub fn merge_pull(&mut self, number: u64, method: &str, message: Option<&str>) -> Outcome<String> {
+    pub fn merge_pull(
+        &mut self,
+        number: u64,
+        method: &str,
+        message: Option<&str>,
+    ) -> Outcome<String> {
         let pull = self.pull(number)?.clone();
         if pull.closed || pull.draft {
-            return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "Pull Request is not mergeable"));
+            return Err(Refusal::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Pull Request is not mergeable",
+            ));
         }
-        let default = format!("Merge pull request #{number} from {}/{}\n\n{}", self.owner, pull.head, pull.title);
-        let sha = self.merge(&pull.base, &pull.head, message.unwrap_or(&default), method)?.unwrap_or_default();
+        let default = format!(
+            "Merge pull request #{number} from {}/{}\n\n{}",
+            self.owner, pull.head, pull.title
+        );
+        let sha = self
+            .merge(&pull.base, &pull.head, message.unwrap_or(&default), method)?
+            .unwrap_or_default();
         let pull = self.pull_mut(number)?;
         pull.closed = true;
         pull.merged = Some(sha.clone());
@@ -399,7 +480,13 @@ impl Repository {
     }
 
     /// Merges `head` into the branch `base`; nothing if it is already there.
-    pub fn merge(&mut self, base: &str, head: &str, message: &str, method: &str) -> Outcome<Option<String>> {
+    pub fn merge(
+        &mut self,
+        base: &str,
+        head: &str,
+        message: &str,
+        method: &str,
+    ) -> Outcome<Option<String>> {
         let name = format!("refs/heads/{base}");
         let base_sha = self.bare.resolve(&name).ok_or_else(Refusal::not_found)?;
         let head_sha = self.bare.resolve(head).ok_or_else(Refusal::not_found)?;
@@ -420,7 +507,9 @@ impl Repository {
 
 /// The present moment as GitHub writes it.
 pub fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
 }
 
 fn known_owner(owner: &str) -> bool {
@@ -429,5 +518,9 @@ fn known_owner(owner: &str) -> bool {
 
 fn valid_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    !name.is_empty() && name.len() <= 100 && !name.starts_with('.') && !name.ends_with(".git") && name.bytes().all(allowed)
+    !name.is_empty()
+        && name.len() <= 100
+        && !name.starts_with('.')
+        && !name.ends_with(".git")
+        && name.bytes().all(allowed)
 }

@@ -50,7 +50,10 @@ impl Refusal {
 
     /// 500: the simulation itself failed, for example because `git` could not be started.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, format!("simulated upstream: {cause}"))
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("simulated upstream: {cause}"),
+        )
     }
 
     /// The body of a REST refusal.

@@ -24,21 +24,34 @@ pub fn github_token(prefix: &str, name: &str) -> String {
 
 /// An AWS access key id and its secret.
 pub fn aws_key() -> (String, String) {
-    let id: String = bytes("aws-id", 16).iter().map(|byte| char::from(BASE32[usize::from(byte % 32)])).collect();
-    (format!("AKIA{id}"), STANDARD.encode(bytes("aws-secret", 30)))
+    let id: String = bytes("aws-id", 16)
+        .iter()
+        .map(|byte| char::from(BASE32[usize::from(byte % 32)]))
+        .collect();
+    (
+        format!("AKIA{id}"),
+        STANDARD.encode(bytes("aws-secret", 30)),
+    )
 }
 
 /// A JWT with three well-formed parts; its signature verifies nowhere.
 pub fn jwt() -> String {
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let head = part(r#"{"alg":"RS256","typ":"JWT","kid":"acme-2026"}"#);
-    let claims = part(r#"{"iss":"https://login.acme.example","sub":"deploy","aud":"prod","exp":4102444800}"#);
-    format!("{head}.{claims}.{}", URL_SAFE_NO_PAD.encode(bytes("jwt", 256)))
+    let claims = part(
+        r#"{"iss":"https://login.acme.example","sub":"deploy","aud":"prod","exp":4102444800}"#,
+    );
+    format!(
+        "{head}.{claims}.{}",
+        URL_SAFE_NO_PAD.encode(bytes("jwt", 256))
+    )
 }
 
 /// A PEM block in the form of an RSA private key of 2048 bits; the numbers inside are not a key.
 pub fn private_key() -> String {
-    let mut der = vec![0x30, 0x82, 0x04, 0xa3, 0x02, 0x01, 0x00, 0x02, 0x82, 0x01, 0x01, 0x00];
+    let mut der = vec![
+        0x30, 0x82, 0x04, 0xa3, 0x02, 0x01, 0x00, 0x02, 0x82, 0x01, 0x01, 0x00,
+    ];
     der.extend(bytes("rsa", 1179));
     let encoded = STANDARD.encode(der);
     let label = "RSA PRIVATE KEY";
@@ -53,7 +66,10 @@ pub fn private_key() -> String {
 
 /// Letters and digits.
 pub fn letters(name: &str, length: usize) -> String {
-    bytes(name, length).iter().map(|byte| char::from(BASE62[usize::from(byte % 62)])).collect()
+    bytes(name, length)
+        .iter()
+        .map(|byte| char::from(BASE62[usize::from(byte % 62)]))
+        .collect()
 }
 
 /// Base64 of `length` bytes.
@@ -63,7 +79,8 @@ pub fn base64_bytes(name: &str, length: usize) -> String {
 
 /// Bytes that depend on the name alone.
 fn bytes(name: &str, length: usize) -> Vec<u8> {
-    let blocks = (0u32..).flat_map(|block| Sha256::digest(format!("countersign sample {name} {block}")).to_vec());
+    let blocks = (0u32..)
+        .flat_map(|block| Sha256::digest(format!("countersign sample {name} {block}")).to_vec());
     blocks.take(length).collect()
 }
 
@@ -72,8 +89,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_checksum_is_the_one_github_documents() {
-        // The example in GitHub's own description of the format, split so that no scanner takes it for a secret.
+    fn the_checksum_is_the_one_that_real_tokens_have() {
+        // A published example of the format, split so that no scanner takes it for a secret.
         let known = ["zQWBuTSOoRi4A9spHcVY5", "ncnsDkxkJ", "0mLq17"].concat();
         let mut checksum = crc32fast::hash(&known.as_bytes()[..30]);
         let mut digits = Vec::new();

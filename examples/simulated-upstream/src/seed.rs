@@ -24,20 +24,41 @@ const WEB: [&[File]; 2] = [
         ("README.md", "# web\n\nThe shop window of Acme.\n"),
         (".github/workflows/ci.yml", WORKFLOW),
         (".github/CODEOWNERS", "* @acme/platform-leads\n"),
-        ("Cargo.toml", "[package]\nname = \"web\"\nversion = \"0.1.0\"\nedition = \"2024\"\n"),
-        ("src/main.rs", "fn main() {\n    println!(\"Welcome to Acme\");\n}\n"),
+        (
+            "Cargo.toml",
+            "[package]\nname = \"web\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
+        ),
+        (
+            "src/main.rs",
+            "fn main() {\n    println!(\"Welcome to Acme\");\n}\n",
+        ),
     ],
-    &[("src/greeting.rs", "pub fn greeting(name: &str) -> String {\n    format!(\"Welcome to Acme, {name}\")\n}\n")],
+    &[(
+        "src/greeting.rs",
+        "pub fn greeting(name: &str) -> String {\n    format!(\"Welcome to Acme, {name}\")\n}\n",
+    )],
 ];
 const API: [&[File]; 2] = [
     &[
         ("README.md", "# api\n\nOrders, prices, stock.\n"),
         (".github/workflows/ci.yml", WORKFLOW),
-        ("Dockerfile", "FROM debian:stable-slim\nCOPY api /usr/local/bin/api\nENTRYPOINT [\"api\"]\n"),
-        ("src/main.rs", "mod routes;\n\nfn main() {\n    routes::serve(8080);\n}\n"),
-        ("src/routes.rs", "pub fn serve(port: u16) {\n    println!(\"listening on {port}\");\n}\n"),
+        (
+            "Dockerfile",
+            "FROM debian:stable-slim\nCOPY api /usr/local/bin/api\nENTRYPOINT [\"api\"]\n",
+        ),
+        (
+            "src/main.rs",
+            "mod routes;\n\nfn main() {\n    routes::serve(8080);\n}\n",
+        ),
+        (
+            "src/routes.rs",
+            "pub fn serve(port: u16) {\n    println!(\"listening on {port}\");\n}\n",
+        ),
     ],
-    &[("openapi.yaml", "openapi: 3.1.0\ninfo: { title: Acme API, version: 0.1.0 }\npaths: {}\n")],
+    &[(
+        "openapi.yaml",
+        "openapi: 3.1.0\ninfo: { title: Acme API, version: 0.1.0 }\npaths: {}\n",
+    )],
 ];
 const DOCS: [&[File]; 2] = [
     &[
@@ -45,7 +66,10 @@ const DOCS: [&[File]; 2] = [
         (".github/workflows/ci.yml", WORKFLOW),
         ("src/SUMMARY.md", "# Summary\n\n- [Deploy](deploy.md)\n"),
     ],
-    &[("src/deploy.md", "# Deploy\n\nMerge to main, then watch the dashboard.\n")],
+    &[(
+        "src/deploy.md",
+        "# Deploy\n\nMerge to main, then watch the dashboard.\n",
+    )],
 ];
 
 /// Makes `web`, `api` and `docs` where they are missing, each with two commits on main, a feature branch and an issue.
@@ -67,9 +91,16 @@ pub fn fill(organisation: &mut Organisation) -> Outcome<()> {
                 commit(repository, "main", files, message)?;
             }
             let main = repository.bare.commit("main")?.sha;
-            repository.bare.update_ref("refs/heads/feature/welcome", &main, None)?;
+            repository
+                .bare
+                .update_ref("refs/heads/feature/welcome", &main, None)?;
             let text = "What changed, for whom, and since when.\n";
-            commit(repository, "feature/welcome", &[("CHANGELOG.md", text)], "Begin a changelog")?;
+            commit(
+                repository,
+                "feature/welcome",
+                &[("CHANGELOG.md", text)],
+                "Begin a changelog",
+            )?;
         }
         repository.issues.push(Issue {
             number: 1,
@@ -82,7 +113,13 @@ pub fn fill(organisation: &mut Organisation) -> Outcome<()> {
     }
     let web = organisation.repository_mut(crate::organisation::ORGANISATION, "web")?;
     // An earlier run may have merged or deleted the branch: then there is nothing to open.
-    let _ = web.open_pull("Begin a changelog", "So that readers know what changed.", "feature/welcome", "main", false);
+    let _ = web.open_pull(
+        "Begin a changelog",
+        "So that readers know what changed.",
+        "feature/welcome",
+        "main",
+        false,
+    );
     Ok(())
 }
 
@@ -96,5 +133,8 @@ fn commit(repository: &Repository, branch: &str, files: &[File], message: &str) 
         });
     }
     let author = Some(("Ada Example", "ada@acme.example"));
-    repository.bare.commit_on(branch, &changes, message, author).map(drop)
+    repository
+        .bare
+        .commit_on(branch, &changes, message, author)
+        .map(drop)
 }

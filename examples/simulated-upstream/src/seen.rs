@@ -66,10 +66,19 @@ impl Seen {
             number: 0,
             method: request.method().to_string(),
             host: hosts::host(request.uri(), request.headers()),
-            path: request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+            path: request
+                .uri()
+                .path_and_query()
+                .map_or("/", |path| path.as_str())
+                .to_owned(),
             version: format!("{:?}", request.version()),
             headers: headers
-                .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+                .map(|(name, value)| {
+                    (
+                        name.to_string(),
+                        String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                    )
+                })
                 .collect(),
             body: Vec::new(),
             size: 0,
@@ -94,7 +103,9 @@ impl Seen {
         let Some(oldest) = log.records.front().map(|record| record.number) else {
             return;
         };
-        let at = number.checked_sub(oldest).and_then(|at| usize::try_from(at).ok());
+        let at = number
+            .checked_sub(oldest)
+            .and_then(|at| usize::try_from(at).ok());
         if let Some(record) = at.and_then(|at| log.records.get_mut(at)) {
             change(record);
         }
@@ -119,7 +130,13 @@ impl Record {
             Ok(text) => (text.to_owned(), "utf8"),
             Err(_) => (STANDARD.encode(&self.body), "base64"),
         };
-        let hash: String = self.hash.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash: String = self
+            .hash
+            .clone()
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         json!({
             "number": self.number,
             "method": self.method,
@@ -155,7 +172,9 @@ pub async fn record(State(upstream): State<Shared>, request: Request, next: Next
         })
     });
     let response = next.run(request).await;
-    upstream.seen.change(number, |record| record.status = Some(response.status().as_u16()));
+    upstream.seen.change(number, |record| {
+        record.status = Some(response.status().as_u16())
+    });
     response
 }
 
@@ -182,7 +201,10 @@ impl HttpBody for Watched {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(context);
         let ended = self.inner.is_end_stream();
         match &polled {
@@ -196,7 +218,10 @@ impl HttpBody for Watched {
                 record.trailers |= frame.is_trailers();
                 record.complete |= ended || frame.is_trailers();
             }),
-            Poll::Ready(None) => self.upstream.seen.change(self.number, |record| record.complete = true),
+            Poll::Ready(None) => self
+                .upstream
+                .seen
+                .change(self.number, |record| record.complete = true),
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
         polled

@@ -63,18 +63,24 @@ impl Upstream {
 
     /// The organisation, locked. A lock poisoned by a panic elsewhere is still taken: the state is only a simulation.
     pub fn organisation(&self) -> MutexGuard<'_, Organisation> {
-        self.organisation.lock().unwrap_or_else(PoisonError::into_inner)
+        self.organisation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ids of the open MCP sessions.
     pub fn mcp_sessions(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.mcp_sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.mcp_sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Runs work that calls git on a thread that may block.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
-    tokio::task::spawn_blocking(work).await.map_err(Refusal::internal)
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(Refusal::internal)
 }
 
 /// The whole server.
@@ -82,8 +88,14 @@ pub fn app(upstream: Shared) -> Router {
     let faces = Router::new()
         .fallback(by_face)
         .layer(middleware::from_fn(faults::apply))
-        .layer(middleware::from_fn_with_state(upstream.clone(), credential::require))
-        .layer(middleware::from_fn_with_state(upstream.clone(), seen::record))
+        .layer(middleware::from_fn_with_state(
+            upstream.clone(),
+            credential::require,
+        ))
+        .layer(middleware::from_fn_with_state(
+            upstream.clone(),
+            seen::record,
+        ))
         .with_state(upstream.clone());
     Router::new()
         .route("/__seen", get(seen::list).delete(seen::clear))
@@ -98,3 +110,7 @@ async fn by_face(State(upstream): State<Shared>, request: Request) -> Response {
         Face::Copilot => copilot::serve(upstream, request).await,
     }
 }
+
+#[cfg(test)]
+#[path = "upstream_tests.rs"]
+mod tests;

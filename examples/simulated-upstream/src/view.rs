@@ -9,15 +9,19 @@ use crate::organisation::{Issue, ORGANISATION, Pull, Repository};
 /// A user or the organisation.
 pub fn account(login: &str, at: &Addresses) -> Value {
     let organisation = login == ORGANISATION;
-    let id: u64 = if organisation { 7001 } else { 9001 + login.bytes().map(u64::from).sum::<u64>() };
+    let id: u64 = if organisation {
+        7001
+    } else {
+        9001 + login.bytes().map(u64::from).sum::<u64>()
+    };
     json!({
         "login": login,
         "id": id,
         "node_id": account_id(login),
         "avatar_url": format!("{}/{login}.png", at.web),
-        "url": format!("{}/users/{login}", at.api),
+        "url": format!("{}/{}/{login}", at.api, if organisation { "orgs" } else { "users" }),
         "html_url": format!("{}/{login}", at.web),
-        "repos_url": format!("{}/users/{login}/repos", at.api),
+        "repos_url": format!("{}/{}/{login}/repos", at.api, if organisation { "orgs" } else { "users" }),
         "type": if organisation { "Organization" } else { "User" },
         "site_admin": false,
     })
@@ -32,7 +36,11 @@ pub fn account_id(login: &str) -> String {
 /// A repository, as `GET /repos/{owner}/{name}` shows it.
 pub fn repository(repository: &Repository, at: &Addresses) -> Value {
     let full = repository.full_name();
-    let open = repository.issues.iter().filter(|issue| !issue.closed).count()
+    let open = repository
+        .issues
+        .iter()
+        .filter(|issue| !issue.closed)
+        .count()
         + repository.pulls.iter().filter(|pull| !pull.closed).count();
     let url = format!("{}/repos/{full}", at.api);
     json!({
@@ -84,8 +92,11 @@ pub fn repository(repository: &Repository, at: &Addresses) -> Value {
 /// An issue.
 pub fn issue(repository: &Repository, issue: &Issue, at: &Addresses) -> Value {
     let full = repository.full_name();
-    let labels: Vec<Value> =
-        issue.labels.iter().map(|name| json!({ "id": 1, "name": name, "color": "d73a4a", "default": true })).collect();
+    let labels: Vec<Value> = issue
+        .labels
+        .iter()
+        .map(|name| json!({ "id": 1, "name": name, "color": "d73a4a", "default": true }))
+        .collect();
     json!({
         "id": repository.id * 1000 + issue.number,
         "node_id": format!("I_kwDO{:06}{:04}", repository.id, issue.number),
@@ -176,7 +187,10 @@ pub fn reference(repository: &Repository, reference: &Reference, at: &Addresses)
 pub fn reference_id(repository: &Repository, name: &str) -> String {
     use base64::Engine as _;
     let plain = format!("{}:{name}", repository.node_id());
-    format!("REF_{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(plain))
+    format!(
+        "REF_{}",
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(plain)
+    )
 }
 
 /// A commit, as `GET …/commits/{ref}` shows it.
@@ -215,13 +229,21 @@ pub fn git_commit(repository: &Repository, commit: &Commit, at: &Addresses) -> V
 
 fn parents(repository: &Repository, commit: &Commit, at: &Addresses) -> Value {
     let url = format!("{}/repos/{}/commits", at.api, repository.full_name());
-    commit.parents.iter().map(|sha| json!({ "sha": sha, "url": format!("{url}/{sha}") })).collect()
+    commit
+        .parents
+        .iter()
+        .map(|sha| json!({ "sha": sha, "url": format!("{url}/{sha}") }))
+        .collect()
 }
 
 /// An entry of a tree in the git database.
 pub fn tree_entry(repository: &Repository, entry: &Entry, at: &Addresses) -> Value {
     let base = format!("{}/repos/{}/git", at.api, repository.full_name());
-    let kind = if entry.kind == "tree" { "trees" } else { "blobs" };
+    let kind = if entry.kind == "tree" {
+        "trees"
+    } else {
+        "blobs"
+    };
     let mut shown = json!({
         "path": entry.path,
         "mode": entry.mode,

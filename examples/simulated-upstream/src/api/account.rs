@@ -24,7 +24,10 @@ pub(super) fn answer(
             "repository_url": format!("{}/repos/{{owner}}/{{repo}}", at.api),
             "rate_limit_url": format!("{}/rate_limit", at.api),
         }))),
-        ("GET", ["zen"]) => Ok(Answer::bytes("text/plain;charset=utf-8", b"Approachable is better than simple.".to_vec())),
+        ("GET", ["zen"]) => Ok(Answer::bytes(
+            "text/plain;charset=utf-8",
+            b"Approachable is better than simple.".to_vec(),
+        )),
         ("GET", ["meta"]) => Ok(Answer::ok(json!({
             "verifiable_password_authentication": false,
             "installed_version": "3.19.0",
@@ -32,25 +35,35 @@ pub(super) fn answer(
         }))),
         ("GET", ["rate_limit"]) => {
             let core = rate(upstream);
-            let graphql = json!({ "limit": 5000, "remaining": 5000, "used": 0, "reset": core["reset"] });
-            Ok(Answer::ok(json!({ "resources": { "core": core, "search": core, "graphql": graphql }, "rate": core })))
+            let graphql =
+                json!({ "limit": 5000, "remaining": 5000, "used": 0, "reset": core["reset"] });
+            Ok(Answer::ok(
+                json!({ "resources": { "core": core, "search": core, "graphql": graphql }, "rate": core }),
+            ))
         }
         ("GET", ["user"]) => Ok(Answer::ok(user(VIEWER, call))),
         ("GET", ["user", "orgs"]) => Ok(Answer::ok(json!([view::account(ORGANISATION, at)]))),
         ("GET", ["user", "emails"]) => {
             let email = format!("{VIEWER}@users.noreply.github.com");
-            Ok(Answer::ok(json!([{ "email": email, "primary": true, "verified": true, "visibility": "private" }])))
+            Ok(Answer::ok(
+                json!([{ "email": email, "primary": true, "verified": true, "visibility": "private" }]),
+            ))
         }
         ("GET", ["users", login]) => match *login {
             ORGANISATION | VIEWER | "ada" => Ok(Answer::ok(user(login, call))),
             _ => Err(Refusal::not_found()),
         },
         ("GET", ["orgs", ORGANISATION]) => Ok(Answer::ok(user(ORGANISATION, call))),
-        ("GET", ["orgs", ORGANISATION, "members"]) => {
-            Ok(Answer::ok(json!([view::account("ada", at), view::account(VIEWER, at)])))
-        }
+        ("GET", ["orgs", ORGANISATION, "members"]) => Ok(Answer::ok(json!([
+            view::account("ada", at),
+            view::account(VIEWER, at)
+        ]))),
         ("DELETE", ["orgs", ORGANISATION]) => {
-            let names: Vec<_> = organisation.repositories.iter().map(|found| (found.owner.clone(), found.name.clone())).collect();
+            let names: Vec<_> = organisation
+                .repositories
+                .iter()
+                .map(|found| (found.owner.clone(), found.name.clone()))
+                .collect();
             for (owner, name) in names.iter().filter(|(owner, _)| owner == ORGANISATION) {
                 organisation.delete(owner, name)?;
             }
@@ -62,12 +75,16 @@ pub(super) fn answer(
         ("POST", ["orgs", owner, "repos"]) => repositories::create(organisation, call, owner),
         ("GET", ["search", "repositories"]) => {
             let wanted = call.parameter("q").to_lowercase();
-            let words: Vec<&str> = wanted.split_whitespace().filter(|word| !word.contains(':')).collect();
+            let words: Vec<&str> = wanted
+                .split_whitespace()
+                .filter(|word| !word.contains(':'))
+                .collect();
             let found: Vec<Value> = organisation
                 .repositories
                 .iter()
                 .filter(|found| {
-                    let text = format!("{} {}", found.full_name(), found.description).to_lowercase();
+                    let text =
+                        format!("{} {}", found.full_name(), found.description).to_lowercase();
                     words.iter().all(|word| text.contains(word))
                 })
                 .map(|found| view::repository(found, at))
@@ -76,24 +93,39 @@ pub(super) fn answer(
         }
         ("GET", ["search", "issues"]) => {
             let found = organisation.repositories.iter().flat_map(|repository| {
-                repository.issues.iter().map(|issue| view::issue(repository, issue, at))
+                repository
+                    .issues
+                    .iter()
+                    .map(|issue| view::issue(repository, issue, at))
             });
             search(call, found.collect())
         }
+        ("GET", ["notifications"]) => Ok(Answer::ok(json!([]))),
         ("GET", ["search", "code"]) => search(call, Vec::new()),
         (_, ["gists", ..]) => gists(organisation, call, method, path),
-        (_, ["orgs", ORGANISATION, rest @ ..]) => shelves::keep(&mut organisation.shelves, call, method, rest, 1),
-        (_, ["user", rest @ ..]) if !rest.is_empty() => shelves::keep(&mut organisation.shelves, call, method, rest, 2),
+        (_, ["orgs", ORGANISATION, rest @ ..]) => {
+            shelves::keep(&mut organisation.shelves, call, method, rest, 1)
+        }
+        (_, ["user", rest @ ..]) if !rest.is_empty() => {
+            shelves::keep(&mut organisation.shelves, call, method, rest, 2)
+        }
         ("POST", ["app", "installations", _, "access_tokens"]) => {
             let token = crate::samples::github_token("ghs_", "installation");
-            Ok(Answer::created(json!({ "token": token, "expires_at": now(), "permissions": { "contents": "write" } })))
+            Ok(Answer::created(
+                json!({ "token": token, "expires_at": now(), "permissions": { "contents": "write" } }),
+            ))
         }
         _ => Err(Refusal::not_found()),
     }
 }
 
 /// What the Copilot clients ask api.github.com before they talk to the Copilot API.
-pub(super) fn copilot(upstream: &Upstream, call: &Call, method: &str, path: &[&str]) -> Outcome<Answer> {
+pub(super) fn copilot(
+    upstream: &Upstream,
+    call: &Call,
+    method: &str,
+    path: &[&str],
+) -> Outcome<Answer> {
     let base = &call.at.copilot;
     let endpoints = json!({ "api": base, "proxy": base, "origin-tracker": base, "telemetry": format!("{base}/telemetry") });
     match (method, path) {
@@ -116,7 +148,9 @@ pub(super) fn copilot(upstream: &Upstream, call: &Call, method: &str, path: &[&s
         ("GET", ["v2", "token"]) => {
             let expires = jiff::Timestamp::now().as_second() + 1800;
             let id = request_id().replace(':', "").to_lowercase();
-            let token = format!("tid={id};exp={expires};sku=copilot_enterprise_seat_quota;st=dotcom;chat=1;8kp=1:{id}");
+            let token = format!(
+                "tid={id};exp={expires};sku=copilot_enterprise_seat_quota;st=dotcom;chat=1;8kp=1:{id}"
+            );
             upstream.credential.issue(token.clone());
             Ok(Answer::ok(json!({
                 "token": token,
@@ -164,7 +198,10 @@ fn user(login: &str, call: &Call) -> Value {
         ("created_at", json!("2020-01-01T00:00:00Z")),
         ("updated_at", json!("2020-01-01T00:00:00Z")),
         ("two_factor_authentication", json!(true)),
-        ("plan", json!({ "name": "enterprise", "space": 976_562_499, "private_repos": 999_999, "collaborators": 0 })),
+        (
+            "plan",
+            json!({ "name": "enterprise", "space": 976_562_499, "private_repos": 999_999, "collaborators": 0 }),
+        ),
     ] {
         shown[member] = value;
     }
@@ -173,8 +210,15 @@ fn user(login: &str, call: &Call) -> Value {
 
 fn list(organisation: &Organisation, call: &Call, owner: Option<&str>) -> Answer {
     let wanted = |login: &str| owner.is_none_or(|owner| owner.eq_ignore_ascii_case(login));
-    let found = organisation.repositories.iter().filter(|found| wanted(&found.owner));
-    call.page(found.map(|found| view::repository(found, &call.at)).collect())
+    let found = organisation
+        .repositories
+        .iter()
+        .filter(|found| wanted(&found.owner));
+    call.page(
+        found
+            .map(|found| view::repository(found, &call.at))
+            .collect(),
+    )
 }
 
 fn search(call: &Call, found: Vec<Value>) -> Outcome<Answer> {
@@ -184,14 +228,24 @@ fn search(call: &Call, found: Vec<Value>) -> Outcome<Answer> {
     let total = found.len();
     let mut answer = call.page(found);
     if let Content::Json(items) = answer.body {
-        answer.body = Content::Json(json!({ "total_count": total, "incomplete_results": false, "items": items }));
+        answer.body = Content::Json(
+            json!({ "total_count": total, "incomplete_results": false, "items": items }),
+        );
     }
     Ok(answer)
 }
 
-fn gists(organisation: &mut Organisation, call: &Call, method: &str, path: &[&str]) -> Outcome<Answer> {
+fn gists(
+    organisation: &mut Organisation,
+    call: &Call,
+    method: &str,
+    path: &[&str],
+) -> Outcome<Answer> {
     if method == "POST" && path.len() == 1 {
-        let Some(given) = call.body["files"].as_object().filter(|files| !files.is_empty()) else {
+        let Some(given) = call.body["files"]
+            .as_object()
+            .filter(|files| !files.is_empty())
+        else {
             return Err(Refusal::invalid("Gist", "files", "missing_field"));
         };
         let id = format!("{:032x}", organisation.next_id());
@@ -211,7 +265,11 @@ fn gists(organisation: &mut Organisation, call: &Call, method: &str, path: &[&st
             "created_at": now(),
             "updated_at": now(),
         });
-        organisation.shelves.entry("gists".into()).or_default().push(gist.clone());
+        organisation
+            .shelves
+            .entry("gists".into())
+            .or_default()
+            .push(gist.clone());
         return Ok(Answer::created(gist));
     }
     shelves::keep(&mut organisation.shelves, call, method, path, 3)

@@ -18,7 +18,10 @@ pub(super) fn answer(
 ) -> Outcome<Answer> {
     let at = &call.at;
     match (method, path) {
-        ("GET", []) => Ok(Answer::ok(view::repository(organisation.repository(owner, name)?, at))),
+        ("GET", []) => Ok(Answer::ok(view::repository(
+            organisation.repository(owner, name)?,
+            at,
+        ))),
         ("PATCH", []) => update(organisation, call, (owner, name)),
         ("DELETE", []) => {
             organisation.delete(owner, name)?;
@@ -39,25 +42,38 @@ pub(super) fn answer(
         }
         ("GET", ["forks"]) => {
             let full = organisation.repository(owner, name)?.full_name();
-            let forks = organisation.repositories.iter().filter(|found| found.parent.as_deref() == Some(full.as_str()));
+            let forks = organisation
+                .repositories
+                .iter()
+                .filter(|found| found.parent.as_deref() == Some(full.as_str()));
             Ok(call.page(forks.map(|fork| view::repository(fork, at)).collect()))
         }
         ("POST", ["forks"]) => {
             let to = call.body["organization"].as_str().unwrap_or(VIEWER);
             let source = organisation.repository(owner, name)?;
             let new = NewRepository {
-                name: call.body["name"].as_str().unwrap_or(&source.name).to_owned(),
+                name: call.body["name"]
+                    .as_str()
+                    .unwrap_or(&source.name)
+                    .to_owned(),
                 description: source.description.clone(),
                 private: source.private,
                 auto_init: false,
             };
             let fork = organisation.copy((owner, name), to, new, true)?;
-            Ok(Answer::new(StatusCode::ACCEPTED, view::repository(fork, at)))
+            Ok(Answer::new(
+                StatusCode::ACCEPTED,
+                view::repository(fork, at),
+            ))
         }
         ("POST", ["dispatches"]) => {
             call.required("RepositoryDispatch", "event_type")?;
             let repository = organisation.writable(owner, name)?;
-            repository.shelves.entry("dispatches".into()).or_default().push(call.body.clone());
+            repository
+                .shelves
+                .entry("dispatches".into())
+                .or_default()
+                .push(call.body.clone());
             Ok(Answer::no_content())
         }
         ("GET", ["topics"]) => Ok(Answer::ok(json!({ "names": [] }))),
@@ -80,16 +96,24 @@ fn new_repository(call: &Call) -> Outcome<NewRepository> {
     Ok(NewRepository {
         name: call.required("Repository", "name")?.to_owned(),
         description: call.text("description").to_owned(),
-        private: call.body["private"].as_bool().unwrap_or(false) || call.text("visibility") == "private",
+        private: call.body["private"].as_bool().unwrap_or(false)
+            || call.text("visibility") == "private",
         auto_init: call.body["auto_init"].as_bool().unwrap_or(false),
     })
 }
 
-fn update(organisation: &mut Organisation, call: &Call, (owner, name): Name<'_>) -> Outcome<Answer> {
+fn update(
+    organisation: &mut Organisation,
+    call: &Call,
+    (owner, name): Name<'_>,
+) -> Outcome<Answer> {
     let body = &call.body;
     let archived = organisation.repository(owner, name)?.archived;
     if archived && body["archived"] != Value::Bool(false) {
-        return Err(Refusal::new(StatusCode::FORBIDDEN, "Repository was archived so is read-only."));
+        return Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "Repository was archived so is read-only.",
+        ));
     }
     let mut name = name.to_owned();
     if let Some(new_name) = body["name"].as_str() {
@@ -99,7 +123,11 @@ fn update(organisation: &mut Organisation, call: &Call, (owner, name): Name<'_>)
     }
     let repository = organisation.repository_mut(owner, &name)?;
     if let Some(branch) = body["default_branch"].as_str() {
-        if repository.bare.reference(&format!("refs/heads/{branch}")).is_none() {
+        if repository
+            .bare
+            .reference(&format!("refs/heads/{branch}"))
+            .is_none()
+        {
             return Err(Refusal::invalid("Repository", "default_branch", "invalid"));
         }
         repository.bare.set_head(branch)?;

@@ -11,8 +11,15 @@ use crate::answer::request_id;
 
 /// Answers at once or as a stream.
 pub fn answer(body: &Value) -> Response {
-    let Some(messages) = body["messages"].as_array().filter(|messages| !messages.is_empty()) else {
-        return error(StatusCode::BAD_REQUEST, "missing_required_parameter", "Missing required parameter: 'messages'.");
+    let Some(messages) = body["messages"]
+        .as_array()
+        .filter(|messages| !messages.is_empty())
+    else {
+        return error(
+            StatusCode::BAD_REQUEST,
+            "missing_required_parameter",
+            "Missing required parameter: 'messages'.",
+        );
     };
     let turns: Vec<Turn> = messages
         .iter()
@@ -37,7 +44,14 @@ pub fn answer(body: &Value) -> Response {
         "model": body["model"].as_str().unwrap_or("gpt-4.1"),
     });
     if body["stream"].as_bool().unwrap_or(false) {
-        stream(frame, reply, body["stream_options"]["include_usage"].as_bool().unwrap_or(false).then_some(usage))
+        stream(
+            frame,
+            reply,
+            body["stream_options"]["include_usage"]
+                .as_bool()
+                .unwrap_or(false)
+                .then_some(usage),
+        )
     } else {
         whole(frame, reply, &usage)
     }
@@ -48,11 +62,15 @@ fn whole(mut frame: Value, reply: Reply, usage: &Value) -> Response {
         Reply::Text(text) => (json!({ "role": "assistant", "content": text }), "stop"),
         Reply::Tool(name, arguments) => {
             let call = json!({ "id": call_id(), "type": "function", "function": { "name": name, "arguments": arguments } });
-            (json!({ "role": "assistant", "content": null, "tool_calls": [call] }), "tool_calls")
+            (
+                json!({ "role": "assistant", "content": null, "tool_calls": [call] }),
+                "tool_calls",
+            )
         }
     };
     frame["object"] = json!("chat.completion");
-    frame["choices"] = json!([{ "index": 0, "message": message, "finish_reason": finish, "logprobs": null }]);
+    frame["choices"] =
+        json!([{ "index": 0, "message": message, "finish_reason": finish, "logprobs": null }]);
     frame["usage"] = usage.clone();
     Json(frame).into_response()
 }
@@ -72,16 +90,29 @@ fn stream(mut frame: Value, reply: Reply, usage: Option<Value>) -> Response {
     });
     let role = events::data(&chunk(json!({ "role": "assistant", "content": "" }), None));
     let (deltas, finish): (Box<dyn Iterator<Item = Value> + Send>, &str) = match reply {
-        Reply::Text(text) => (Box::new(model::pieces(text).map(|piece| json!({ "content": piece }))), "stop"),
+        Reply::Text(text) => (
+            Box::new(model::pieces(text).map(|piece| json!({ "content": piece }))),
+            "stop",
+        ),
         Reply::Tool(name, arguments) => {
             let first = json!({ "index": 0, "id": call_id(), "type": "function", "function": { "name": name, "arguments": "" } });
-            let rest = model::pieces(arguments).map(|piece| json!({ "index": 0, "function": { "arguments": piece } }));
-            (Box::new(std::iter::once(first).chain(rest).map(|call| json!({ "tool_calls": [call] }))), "tool_calls")
+            let rest = model::pieces(arguments)
+                .map(|piece| json!({ "index": 0, "function": { "arguments": piece } }));
+            (
+                Box::new(
+                    std::iter::once(first)
+                        .chain(rest)
+                        .map(|call| json!({ "tool_calls": [call] })),
+                ),
+                "tool_calls",
+            )
         }
     };
     let finish = events::data(&chunk(json!({}), Some(finish)));
     let body = deltas.map(move |delta| events::data(&chunk(delta, None)));
-    let end = std::iter::once(finish).chain(with_usage).chain(std::iter::once("data: [DONE]\n\n".to_owned()));
+    let end = std::iter::once(finish)
+        .chain(with_usage)
+        .chain(std::iter::once("data: [DONE]\n\n".to_owned()));
     events::answer(std::iter::once(role).chain(body).chain(end))
 }
 
@@ -99,12 +130,17 @@ pub fn complete(body: &Value) -> Response {
     };
     let id = format!("cmpl-{}", request_id().replace(':', ""));
     let created = jiff::Timestamp::now().as_second();
-    let frame = move |text: &str, finish: Option<&str>| {
-        json!({ "id": id, "created": created, "choices": [{ "text": text, "index": 0, "finish_reason": finish, "logprobs": null }] })
-    };
+    let frame = move |text: &str, finish: Option<&str>| json!({ "id": id, "created": created, "choices": [{ "text": text, "index": 0, "finish_reason": finish, "logprobs": null }] });
     if !body["stream"].as_bool().unwrap_or(false) {
         return Json(frame(&text, Some("stop"))).into_response();
     }
-    let last = [events::data(&frame("", Some("stop"))), "data: [DONE]\n\n".to_owned()];
-    events::answer(model::pieces(text).map(move |piece| events::data(&frame(&piece, None))).chain(last))
+    let last = [
+        events::data(&frame("", Some("stop"))),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    events::answer(
+        model::pieces(text)
+            .map(move |piece| events::data(&frame(&piece, None)))
+            .chain(last),
+    )
 }

@@ -13,7 +13,10 @@ pub fn data(value: &Value) -> String {
 
 /// One event with the name that its `type` member has.
 pub fn named(value: &Value) -> String {
-    format!("event: {}\ndata: {value}\n\n", value["type"].as_str().unwrap_or("message"))
+    format!(
+        "event: {}\ndata: {value}\n\n",
+        value["type"].as_str().unwrap_or("message")
+    )
 }
 
 /// An answer of events.
@@ -23,6 +26,9 @@ pub fn answer(events: impl Iterator<Item = String> + Send + 'static) -> Response
         tokio::task::yield_now().await;
         Ok::<_, std::convert::Infallible>(Bytes::from(event))
     });
-    let headers = [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
     (headers, Body::from_stream(body)).into_response()
 }

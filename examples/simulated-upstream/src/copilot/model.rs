@@ -33,19 +33,30 @@ const LONGEST: usize = 256 * 1024 * 1024;
 
 /// The answer to `turns`, given the names of the tools on offer.
 pub fn reply(turns: &[Turn], tools: &[String]) -> Reply {
-    let last = turns.iter().rev().find(|turn| matches!(turn.role.as_str(), "user" | "tool"));
+    let last = turns
+        .iter()
+        .rev()
+        .find(|turn| matches!(turn.role.as_str(), "user" | "tool"));
     let Some(last) = last else {
         return Reply::Text("Hello. What shall we build?".into());
     };
     if last.role == "tool" {
         let first = last.text.lines().next().unwrap_or_default();
-        return Reply::Text(format!("The command has run. Its output begins with: {first}"));
+        return Reply::Text(format!(
+            "The command has run. Its output begins with: {first}"
+        ));
     }
     let text = last.text.as_str();
     if let Some(command) = after(text, "run:") {
-        let tool = tools.iter().find(|name| matches!(name.as_str(), "bash" | "shell" | "run_in_terminal"));
-        let arguments = json!({ "command": command, "description": "Run the command that was asked for" });
-        return Reply::Tool(tool.map_or("bash", String::as_str).to_owned(), arguments.to_string());
+        let tool = tools
+            .iter()
+            .find(|name| matches!(name.as_str(), "bash" | "shell" | "run_in_terminal"));
+        let arguments =
+            json!({ "command": command, "description": "Run the command that was asked for" });
+        return Reply::Tool(
+            tool.map_or("bash", String::as_str).to_owned(),
+            arguments.to_string(),
+        );
     }
     if let Some(bytes) = after(text, "long:").and_then(|number| number.parse().ok()) {
         return Reply::Text(long(bytes));
@@ -55,12 +66,17 @@ pub fn reply(turns: &[Turn], tools: &[String]) -> Reply {
         return Reply::Text(secrets());
     }
     let echoed: String = text.chars().take(200).collect();
-    Reply::Text(format!("You said: {echoed}\n\nThat sounds good – tell me where to begin. ✓"))
+    Reply::Text(format!(
+        "You said: {echoed}\n\nThat sounds good – tell me where to begin. ✓"
+    ))
 }
 
 fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(mark)?;
-    rest.lines().next().map(str::trim).filter(|line| !line.is_empty())
+    rest.lines()
+        .next()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
 }
 
 /// The answer that must never reach an agent as it is.
@@ -84,7 +100,10 @@ fn long(bytes: usize) -> String {
         line += 1;
         if text.len() >= next_token {
             next_token += 64 * 1024;
-            text.push_str(&format!("export GITHUB_TOKEN={}\n", samples::github_token("ghp_", "deploy")));
+            text.push_str(&format!(
+                "export GITHUB_TOKEN={}\n",
+                samples::github_token("ghp_", "deploy")
+            ));
         }
         let mark = line.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         text.push_str(&format!("{line}. The build of crate_{:04} took {} ms; artefact {mark:016x}; nothing to report – go on.\n", line % 9973, mark % 5000));
@@ -123,7 +142,11 @@ pub fn text_of(content: &Value) -> String {
         Value::Array(parts) => {
             let texts: Vec<String> = parts
                 .iter()
-                .map(|part| part["text"].as_str().map_or_else(|| text_of(&part["content"]), str::to_owned))
+                .map(|part| {
+                    part["text"]
+                        .as_str()
+                        .map_or_else(|| text_of(&part["content"]), str::to_owned)
+                })
                 .filter(|text| !text.is_empty())
                 .collect();
             texts.join("\n")
@@ -140,7 +163,16 @@ pub fn tokens(text: &str) -> usize {
 /// Tool names on offer, from OpenAI's two shapes and Anthropic's.
 pub fn tool_names(body: &Value) -> Vec<String> {
     let tools = body["tools"].as_array().into_iter().flatten();
-    tools.filter_map(|tool| Some(tool["function"]["name"].as_str().or(tool["name"].as_str())?.to_owned())).collect()
+    tools
+        .filter_map(|tool| {
+            Some(
+                tool["function"]["name"]
+                    .as_str()
+                    .or(tool["name"].as_str())?
+                    .to_owned(),
+            )
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -159,13 +191,20 @@ mod tests {
     fn the_prompt_decides() {
         assert_eq!(
             ask("please run: ls -l\nthanks"),
-            Reply::Tool("bash".into(), r#"{"command":"ls -l","description":"Run the command that was asked for"}"#.into())
+            Reply::Tool(
+                "bash".into(),
+                r#"{"command":"ls -l","description":"Run the command that was asked for"}"#.into()
+            )
         );
-        let Reply::Text(text) = ask("show me the Secret") else { panic!("no text") };
+        let Reply::Text(text) = ask("show me the Secret") else {
+            panic!("no text")
+        };
         for part in ["ghp_", "AKIA", "eyJ", "PRIVATE KEY-----"] {
             assert!(text.contains(part), "{part}");
         }
-        let Reply::Text(text) = ask("long: 100000") else { panic!("no text") };
+        let Reply::Text(text) = ask("long: 100000") else {
+            panic!("no text")
+        };
         assert!((99_990..=100_000).contains(&text.len()));
         assert_eq!(text.matches("ghp_").count(), 2);
     }

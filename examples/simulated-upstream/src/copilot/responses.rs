@@ -15,14 +15,21 @@ pub fn answer(body: &Value) -> Response {
     let turns = match &body["input"] {
         Value::String(text) => vec![turn("user", text.clone())],
         Value::Array(items) => items.iter().filter_map(read).collect(),
-        _ => return error(StatusCode::BAD_REQUEST, "missing_required_parameter", "Missing required parameter: 'input'."),
+        _ => {
+            return error(
+                StatusCode::BAD_REQUEST,
+                "missing_required_parameter",
+                "Missing required parameter: 'input'.",
+            );
+        }
     };
     let reply = model::reply(&turns, &model::tool_names(body));
     let asked: usize = turns.iter().map(|turn| model::tokens(&turn.text)).sum();
     let number = request_id().replace(':', "").to_lowercase();
     let (item, given) = match &reply {
         Reply::Text(text) => {
-            let part = json!({ "type": "output_text", "text": text, "annotations": [], "logprobs": [] });
+            let part =
+                json!({ "type": "output_text", "text": text, "annotations": [], "logprobs": [] });
             let item = json!({ "id": format!("msg_{number}"), "type": "message", "role": "assistant", "status": "completed", "content": [part] });
             (item, model::tokens(text))
         }
@@ -55,7 +62,11 @@ pub fn answer(body: &Value) -> Response {
             "input_tokens_details": { "cached_tokens": 0 }, "output_tokens_details": { "reasoning_tokens": 0 },
         },
     });
-    if body["stream"].as_bool().unwrap_or(false) { stream(response, item, reply) } else { Json(response).into_response() }
+    if body["stream"].as_bool().unwrap_or(false) {
+        stream(response, item, reply)
+    } else {
+        Json(response).into_response()
+    }
 }
 
 fn turn(role: &str, text: String) -> Turn {
@@ -67,8 +78,16 @@ fn turn(role: &str, text: String) -> Turn {
 
 fn read(item: &Value) -> Option<Turn> {
     match item["type"].as_str() {
-        Some("function_call_output") => Some(turn("tool", item["output"].as_str().map_or_else(|| model::text_of(&item["output"]), str::to_owned))),
-        Some("message") | None => Some(turn(item["role"].as_str()?, model::text_of(&item["content"]))),
+        Some("function_call_output") => Some(turn(
+            "tool",
+            item["output"]
+                .as_str()
+                .map_or_else(|| model::text_of(&item["output"]), str::to_owned),
+        )),
+        Some("message") | None => Some(turn(
+            item["role"].as_str()?,
+            model::text_of(&item["content"]),
+        )),
         Some(_) => None,
     }
 }
@@ -81,7 +100,10 @@ fn stream(response: Value, item: Value, reply: Reply) -> Response {
     let id = item["id"].clone();
     let mut open = item.clone();
     open["status"] = json!("in_progress");
-    let mut first = vec![json!({ "type": "response.created", "response": begun }), json!({ "type": "response.in_progress", "response": begun })];
+    let mut first = vec![
+        json!({ "type": "response.created", "response": begun }),
+        json!({ "type": "response.in_progress", "response": begun }),
+    ];
     let (deltas, last): (Box<dyn Iterator<Item = Value> + Send>, Vec<Value>) = match reply {
         Reply::Text(text) => {
             let place = json!({ "item_id": id, "output_index": 0, "content_index": 0 });
@@ -92,19 +114,29 @@ fn stream(response: Value, item: Value, reply: Reply) -> Response {
                 event
             };
             open["content"] = json!([]);
-            first.push(json!({ "type": "response.output_item.added", "output_index": 0, "item": open }));
-            let empty = json!({ "type": "output_text", "text": "", "annotations": [], "logprobs": [] });
+            first.push(
+                json!({ "type": "response.output_item.added", "output_index": 0, "item": open }),
+            );
+            let empty =
+                json!({ "type": "output_text", "text": "", "annotations": [], "logprobs": [] });
             first.push(at("response.content_part.added", "part", empty));
             let last = vec![
                 at("response.output_text.done", "text", json!(text)),
-                at("response.content_part.done", "part", item["content"][0].clone()),
+                at(
+                    "response.content_part.done",
+                    "part",
+                    item["content"][0].clone(),
+                ),
             ];
-            let deltas = model::pieces(text).map(move |piece| at("response.output_text.delta", "delta", json!(piece)));
+            let deltas = model::pieces(text)
+                .map(move |piece| at("response.output_text.delta", "delta", json!(piece)));
             (Box::new(deltas), last)
         }
         Reply::Tool(name, arguments) => {
             open["arguments"] = json!("");
-            first.push(json!({ "type": "response.output_item.added", "output_index": 0, "item": open }));
+            first.push(
+                json!({ "type": "response.output_item.added", "output_index": 0, "item": open }),
+            );
             let kind = "response.function_call_arguments";
             let done = json!({ "type": format!("{kind}.done"), "item_id": id, "output_index": 0, "name": name, "arguments": arguments });
             let deltas = model::pieces(arguments)
@@ -116,9 +148,15 @@ fn stream(response: Value, item: Value, reply: Reply) -> Response {
         json!({ "type": "response.output_item.done", "output_index": 0, "item": item }),
         json!({ "type": "response.completed", "response": response }),
     ];
-    let all = first.into_iter().chain(deltas).chain(last).chain(end).enumerate().map(|(number, mut event)| {
-        event["sequence_number"] = json!(number);
-        events::named(&event)
-    });
+    let all = first
+        .into_iter()
+        .chain(deltas)
+        .chain(last)
+        .chain(end)
+        .enumerate()
+        .map(|(number, mut event)| {
+            event["sequence_number"] = json!(number);
+            events::named(&event)
+        });
     events::answer(all)
 }

@@ -8,12 +8,19 @@ use super::{Object, author, objects};
 use crate::api::move_reference;
 use crate::bare::{Change, ZERO};
 use crate::hosts::Addresses;
-use crate::organisation::{Issue, NewRepository, ORGANISATION, Organisation, Repository, VIEWER, now};
+use crate::organisation::{
+    Issue, NewRepository, ORGANISATION, Organisation, Repository, VIEWER, now,
+};
 use crate::refusal::{Outcome, Refusal};
 use crate::view;
 
 /// Runs one mutation; the result is its payload.
-pub fn run(organisation: &mut Organisation, name: &str, input: &Value, at: &Addresses) -> Outcome<Object> {
+pub fn run(
+    organisation: &mut Organisation,
+    name: &str,
+    input: &Value,
+    at: &Addresses,
+) -> Outcome<Object> {
     let text = |member: &str| input[member].as_str().unwrap_or_default();
     match name {
         "createRepository" => {
@@ -24,7 +31,12 @@ pub fn run(organisation: &mut Organisation, name: &str, input: &Value, at: &Addr
         }
         "cloneTemplateRepository" => {
             let (from, name) = repository_name(organisation, text("repositoryId"))?;
-            let made = organisation.copy((&from, &name), owner(text("ownerId")), new_repository(input), false)?;
+            let made = organisation.copy(
+                (&from, &name),
+                owner(text("ownerId")),
+                new_repository(input),
+                false,
+            )?;
             let shown = objects::summary(made, at);
             Ok(payload(input, "repository", shown))
         }
@@ -51,15 +63,25 @@ pub fn run(organisation: &mut Organisation, name: &str, input: &Value, at: &Addr
             let (of, name) = repository_name(organisation, text("repositoryId"))?;
             let repository = organisation.writable(&of, &name)?;
             if repository.bare.reference(text("name")).is_some() {
-                return Err(Refusal::unprocessable(format!("A ref named \"{}\" already exists in the repository.", text("name"))));
+                return Err(Refusal::unprocessable(format!(
+                    "A ref named \"{}\" already exists in the repository.",
+                    text("name")
+                )));
             }
-            repository.bare.update_ref(text("name"), text("oid"), Some(ZERO))?;
+            repository
+                .bare
+                .update_ref(text("name"), text("oid"), Some(ZERO))?;
             let shown = objects::reference(repository, text("name"), at);
             Ok(payload(input, "ref", shown))
         }
         "updateRef" => {
             let (repository, name) = reference(organisation, text("refId"))?;
-            move_reference(repository, &name, text("oid"), input["force"].as_bool().unwrap_or(false))?;
+            move_reference(
+                repository,
+                &name,
+                text("oid"),
+                input["force"].as_bool().unwrap_or(false),
+            )?;
             let shown = objects::reference(repository, &name, at);
             Ok(payload(input, "ref", shown))
         }
@@ -98,18 +120,31 @@ pub fn run(organisation: &mut Organisation, name: &str, input: &Value, at: &Addr
             let (of, name) = repository_name(organisation, text("repositoryId"))?;
             let repository = organisation.writable(&of, &name)?;
             let draft = input["draft"].as_bool().unwrap_or(false);
-            let opened = repository.open_pull(text("title"), text("body"), text("headRefName"), text("baseRefName"), draft)?;
+            let opened = repository.open_pull(
+                text("title"),
+                text("body"),
+                text("headRefName"),
+                text("baseRefName"),
+                draft,
+            )?;
             let shown = objects::pull(repository, &opened, at);
             Ok(payload(input, "pullRequest", shown))
         }
         "mergePullRequest" => {
             let (repository, number) = pull(organisation, text("pullRequestId"))?;
-            let method = input["mergeMethod"].as_str().unwrap_or("MERGE").to_lowercase();
+            let method = input["mergeMethod"]
+                .as_str()
+                .unwrap_or("MERGE")
+                .to_lowercase();
             repository.merge_pull(number, &method, input["commitHeadline"].as_str())?;
             let shown = objects::pull(repository, repository.pull(number)?, at);
             Ok(payload(input, "pullRequest", shown))
         }
-        "closePullRequest" | "reopenPullRequest" | "updatePullRequest" | "markPullRequestReadyForReview" | "addPullRequestReview"
+        "closePullRequest"
+        | "reopenPullRequest"
+        | "updatePullRequest"
+        | "markPullRequestReadyForReview"
+        | "addPullRequestReview"
         | "enablePullRequestAutoMerge" => {
             let (repository, number) = pull(organisation, text("pullRequestId"))?;
             let changed = repository.pull_mut(number)?;
@@ -145,7 +180,10 @@ pub fn run(organisation: &mut Organisation, name: &str, input: &Value, at: &Addr
             let id = text("issueId");
             for repository in &mut organisation.repositories {
                 let prefix = format!("I_kwDO{:06}", repository.id);
-                if let Some(number) = id.strip_prefix(&prefix).and_then(|number| number.parse().ok()) {
+                if let Some(number) = id
+                    .strip_prefix(&prefix)
+                    .and_then(|number| number.parse().ok())
+                {
                     repository.issue_mut(number)?.closed = name == "closeIssue";
                     let issue = repository.issue_mut(number)?.clone();
                     let shown = objects::issue(repository, &issue, at);
@@ -163,14 +201,20 @@ pub fn run(organisation: &mut Organisation, name: &str, input: &Value, at: &Addr
         "createBranchProtectionRule" => {
             let (of, name) = repository_name(organisation, text("repositoryId"))?;
             let repository = organisation.writable(&of, &name)?;
-            repository.protection.insert(text("pattern").to_owned(), input.clone());
+            repository
+                .protection
+                .insert(text("pattern").to_owned(), input.clone());
             let rule = json!({ "__typename": "BranchProtectionRule", "id": rule_id(repository, text("pattern")), "pattern": text("pattern") });
             Ok(payload(input, "branchProtectionRule", rule))
         }
         "deleteBranchProtectionRule" => {
             let id = text("branchProtectionRuleId");
             for repository in &mut organisation.repositories {
-                let pattern = repository.protection.keys().find(|pattern| rule_id(repository, pattern) == id).cloned();
+                let pattern = repository
+                    .protection
+                    .keys()
+                    .find(|pattern| rule_id(repository, pattern) == id)
+                    .cloned();
                 if let Some(pattern) = pattern {
                     repository.protection.remove(&pattern);
                     return Ok(plain_payload(input));
@@ -178,20 +222,21 @@ pub fn run(organisation: &mut Organisation, name: &str, input: &Value, at: &Addr
             }
             Err(unresolved(id))
         }
-        _ => Err(Refusal::unprocessable(format!("Field '{name}' doesn't exist on type 'Mutation'"))),
+        _ => Err(Refusal::unprocessable(format!(
+            "Field '{name}' doesn't exist on type 'Mutation'"
+        ))),
     }
 }
 
 fn payload(input: &Value, member: &str, value: Value) -> Object {
     let mut payload = Map::new();
-    payload.insert("__typename".into(), json!("Payload"));
     payload.insert("clientMutationId".into(), input["clientMutationId"].clone());
     payload.insert(member.into(), value);
     Object::Plain(Value::Object(payload))
 }
 
 fn plain_payload(input: &Value) -> Object {
-    Object::Plain(json!({ "__typename": "Payload", "clientMutationId": input["clientMutationId"] }))
+    Object::Plain(json!({ "clientMutationId": input["clientMutationId"] }))
 }
 
 fn new_repository(input: &Value) -> NewRepository {
@@ -204,7 +249,11 @@ fn new_repository(input: &Value) -> NewRepository {
 }
 
 fn owner(id: &str) -> &'static str {
-    if id == view::account_id(ORGANISATION) { ORGANISATION } else { VIEWER }
+    if id == view::account_id(ORGANISATION) {
+        ORGANISATION
+    } else {
+        VIEWER
+    }
 }
 
 fn unresolved(id: &str) -> Refusal {
@@ -218,9 +267,16 @@ fn repository_name(organisation: &Organisation, id: &str) -> Outcome<(String, St
 }
 
 /// The repository and the full name behind a ref's id.
-fn reference<'a>(organisation: &'a mut Organisation, id: &str) -> Outcome<(&'a mut Repository, String)> {
-    let plain = id.strip_prefix("REF_").and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
-    let plain = plain.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| unresolved(id))?;
+fn reference<'a>(
+    organisation: &'a mut Organisation,
+    id: &str,
+) -> Outcome<(&'a mut Repository, String)> {
+    let plain = id
+        .strip_prefix("REF_")
+        .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+    let plain = plain
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| unresolved(id))?;
     let (repository, name) = plain.split_once(':').ok_or_else(|| unresolved(id))?;
     let (of, repo) = repository_name(organisation, repository)?;
     Ok((organisation.writable(&of, &repo)?, name.to_owned()))
@@ -228,7 +284,12 @@ fn reference<'a>(organisation: &'a mut Organisation, id: &str) -> Outcome<(&'a m
 
 fn pull<'a>(organisation: &'a mut Organisation, id: &str) -> Outcome<(&'a mut Repository, u64)> {
     for repository in &mut organisation.repositories {
-        if let Some(number) = repository.pulls.iter().find(|pull| view::pull_id(repository, pull) == id).map(|pull| pull.number) {
+        if let Some(number) = repository
+            .pulls
+            .iter()
+            .find(|pull| view::pull_id(repository, pull) == id)
+            .map(|pull| pull.number)
+        {
             return Ok((repository, number));
         }
     }
@@ -236,22 +297,39 @@ fn pull<'a>(organisation: &'a mut Organisation, id: &str) -> Outcome<(&'a mut Re
 }
 
 fn rule_id(repository: &Repository, pattern: &str) -> String {
-    format!("BPR_{}", URL_SAFE_NO_PAD.encode(format!("{}:{pattern}", repository.id)))
+    format!(
+        "BPR_{}",
+        URL_SAFE_NO_PAD.encode(format!("{}:{pattern}", repository.id))
+    )
 }
 
 /// `createCommitOnBranch`: additions and deletions in one commit, on a head the caller has seen.
-fn commit_on_branch(organisation: &mut Organisation, input: &Value, at: &Addresses) -> Outcome<Object> {
+fn commit_on_branch(
+    organisation: &mut Organisation,
+    input: &Value,
+    at: &Addresses,
+) -> Outcome<Object> {
     let branch = &input["branch"];
     let (owner, name, branch) = match branch["id"].as_str() {
         Some(id) => {
             let (repository, name) = reference(organisation, id)?;
-            (repository.owner.clone(), repository.name.clone(), name.trim_start_matches("refs/heads/").to_owned())
+            (
+                repository.owner.clone(),
+                repository.name.clone(),
+                name.trim_start_matches("refs/heads/").to_owned(),
+            )
         }
         None => {
-            let full = branch["repositoryNameWithOwner"].as_str().unwrap_or_default();
+            let full = branch["repositoryNameWithOwner"]
+                .as_str()
+                .unwrap_or_default();
             let (owner, name) = full.split_once('/').ok_or_else(|| unresolved(full))?;
             let branch = branch["branchName"].as_str().unwrap_or_default();
-            (owner.to_owned(), name.to_owned(), branch.trim_start_matches("refs/heads/").to_owned())
+            (
+                owner.to_owned(),
+                name.to_owned(),
+                branch.trim_start_matches("refs/heads/").to_owned(),
+            )
         }
     };
     let repository = organisation.writable(&owner, &name)?;
@@ -259,10 +337,17 @@ fn commit_on_branch(organisation: &mut Organisation, input: &Value, at: &Address
     let head = head.ok_or_else(|| Refusal::unprocessable(format!("No such branch: {branch}")))?;
     let expected = input["expectedHeadOid"].as_str().unwrap_or_default();
     if head != expected {
-        return Err(Refusal::unprocessable(format!("Expected branch to point to \"{expected}\" but it points to \"{head}\". Pull and try again.")));
+        return Err(Refusal::unprocessable(format!(
+            "Expected branch to point to \"{expected}\" but it points to \"{head}\". Pull and try again."
+        )));
     }
     let files = &input["fileChanges"];
-    let path = |file: &Value| file["path"].as_str().map(str::to_owned).ok_or_else(|| Refusal::unprocessable("path is required"));
+    let path = |file: &Value| {
+        file["path"]
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| Refusal::unprocessable("path is required"))
+    };
     let mut changes = Vec::new();
     for file in files["additions"].as_array().into_iter().flatten() {
         let bytes = STANDARD.decode(file["contents"].as_str().unwrap_or_default());
@@ -284,8 +369,12 @@ fn commit_on_branch(organisation: &mut Organisation, input: &Value, at: &Address
         input["message"]["headline"].as_str().unwrap_or_default(),
         input["message"]["body"].as_str().unwrap_or_default()
     );
-    let sha = repository.bare.commit_on(&branch, &changes, message.trim(), None)?;
+    let sha = repository
+        .bare
+        .commit_on(&branch, &changes, message.trim(), None)?;
     let commit = objects::commit(repository, &repository.bare.commit(&sha)?, at);
     let shown = objects::reference(repository, &format!("refs/heads/{branch}"), at);
-    Ok(Object::Plain(json!({ "__typename": "Payload", "clientMutationId": input["clientMutationId"], "commit": commit, "ref": shown })))
+    Ok(Object::Plain(
+        json!({ "clientMutationId": input["clientMutationId"], "commit": commit, "ref": shown }),
+    ))
 }

@@ -47,8 +47,14 @@ pub fn owner(organisation: &Organisation, login: &str, at: &Addresses) -> Outcom
         return Err(refusal);
     }
     let mut shown = account(login, at);
-    let owned = organisation.repositories.iter().filter(|found| found.owner == login);
-    shown["repositories"] = connection("Repository", owned.map(|found| summary(found, at)).collect());
+    let owned = organisation
+        .repositories
+        .iter()
+        .filter(|found| found.owner == login);
+    shown["repositories"] = connection(
+        "Repository",
+        owned.map(|found| summary(found, at)).collect(),
+    );
     shown["teams"] = connection("Team", Vec::new());
     shown["projects"] = connection("Project", Vec::new());
     shown["projectsV2"] = connection("ProjectV2", Vec::new());
@@ -139,28 +145,52 @@ pub fn repository_field(
     let plain = |value: Value| Ok(Some(Object::Plain(value)));
     match field {
         "parent" => {
-            let parent = repository.parent.as_deref().and_then(|full| full.split_once('/'));
+            let parent = repository
+                .parent
+                .as_deref()
+                .and_then(|full| full.split_once('/'));
             match parent.and_then(|(owner, name)| organisation.repository(owner, name).ok()) {
-                Some(parent) => Ok(Some(Object::Repository(parent.owner.clone(), parent.name.clone()))),
+                Some(parent) => Ok(Some(Object::Repository(
+                    parent.owner.clone(),
+                    parent.name.clone(),
+                ))),
                 None => plain(Value::Null),
             }
         }
-        "defaultBranchRef" => plain(reference(repository, &format!("refs/heads/{}", repository.default_branch), at)),
+        "defaultBranchRef" => plain(reference(
+            repository,
+            &format!("refs/heads/{}", repository.default_branch),
+            at,
+        )),
         "isEmpty" => plain(json!(repository.bare.references("refs/heads/")?.is_empty())),
         "ref" => {
             let wanted = text("qualifiedName");
-            let full = if wanted.starts_with("refs/") { wanted.to_owned() } else { format!("refs/heads/{wanted}") };
+            let full = if wanted.starts_with("refs/") {
+                wanted.to_owned()
+            } else {
+                format!("refs/heads/{wanted}")
+            };
             plain(reference(repository, &full, at))
         }
         "refs" => {
             let found = repository.bare.references(text("refPrefix"))?;
-            plain(connection("Ref", found.iter().map(|found| reference(repository, &found.name, at)).collect()))
+            plain(connection(
+                "Ref",
+                found
+                    .iter()
+                    .map(|found| reference(repository, &found.name, at))
+                    .collect(),
+            ))
         }
         "object" => plain(git_object(repository, text("expression"), text("oid"), at)),
         "pullRequest" => {
             let number = arguments["number"].as_u64().unwrap_or(0);
             let missing = |_| absent("PullRequest", number);
-            plain(pull(repository, repository.pull(number).map_err(missing)?, at))
+            plain(pull(
+                repository,
+                repository.pull(number).map_err(missing)?,
+                at,
+            ))
         }
         "pullRequests" => {
             let states = listed(&arguments["states"]);
@@ -170,20 +200,35 @@ pub fn repository_field(
                     && (base.is_empty() || found.base == base)
                     && (head.is_empty() || found.head == head)
             });
-            plain(connection("PullRequest", wanted.map(|found| pull(repository, found, at)).collect()))
+            plain(connection(
+                "PullRequest",
+                wanted.map(|found| pull(repository, found, at)).collect(),
+            ))
         }
         "issue" | "issueOrPullRequest" => {
             let number = arguments["number"].as_u64().unwrap_or(0);
             if let (Ok(found), "issueOrPullRequest") = (repository.pull(number), field) {
                 return plain(pull(repository, found, at));
             }
-            let found = repository.issues.iter().find(|issue| issue.number == number);
-            plain(issue(repository, found.ok_or_else(|| absent("Issue", number))?, at))
+            let found = repository
+                .issues
+                .iter()
+                .find(|issue| issue.number == number);
+            plain(issue(
+                repository,
+                found.ok_or_else(|| absent("Issue", number))?,
+                at,
+            ))
         }
         "issues" => {
             let states = listed(&arguments["states"]);
-            let wanted = repository.issues.iter().rev().filter(|found| states.is_empty() || states.iter().any(|state| state == issue_state(found)));
-            plain(connection("Issue", wanted.map(|found| issue(repository, found, at)).collect()))
+            let wanted = repository.issues.iter().rev().filter(|found| {
+                states.is_empty() || states.iter().any(|state| state == issue_state(found))
+            });
+            plain(connection(
+                "Issue",
+                wanted.map(|found| issue(repository, found, at)).collect(),
+            ))
         }
         "releases" => {
             let shelf = repository.shelves.get("releases").into_iter().flatten();
@@ -195,7 +240,9 @@ pub fn repository_field(
             });
             plain(connection("Release", releases.collect()))
         }
-        _ => Ok(summary(repository, at).get(field).map(|value| Object::Plain(value.clone()))),
+        _ => Ok(summary(repository, at)
+            .get(field)
+            .map(|value| Object::Plain(value.clone()))),
     }
 }
 
@@ -207,7 +254,10 @@ fn absent(kind: &str, number: u64) -> Refusal {
 
 fn listed(states: &Value) -> Vec<String> {
     match states {
-        Value::Array(states) => states.iter().filter_map(|state| Some(state.as_str()?.to_owned())).collect(),
+        Value::Array(states) => states
+            .iter()
+            .filter_map(|state| Some(state.as_str()?.to_owned()))
+            .collect(),
         Value::String(state) => vec![state.clone()],
         _ => Vec::new(),
     }
@@ -219,7 +269,10 @@ pub fn reference(repository: &Repository, name: &str, at: &Addresses) -> Value {
         return Value::Null;
     };
     let short = name.splitn(3, '/').nth(2).unwrap_or(name);
-    let target = repository.bare.commit(&found.sha).map_or(Value::Null, |found| commit(repository, &found, at));
+    let target = repository
+        .bare
+        .commit(&found.sha)
+        .map_or(Value::Null, |found| commit(repository, &found, at));
     json!({
         "__typename": "Ref",
         "id": view::reference_id(repository, name),
@@ -261,7 +314,10 @@ fn git_object(repository: &Repository, expression: &str, oid: &str, at: &Address
         return Value::Null;
     };
     let Some(path) = path else {
-        return repository.bare.commit(&sha).map_or(Value::Null, |found| commit(repository, &found, at));
+        return repository
+            .bare
+            .commit(&sha)
+            .map_or(Value::Null, |found| commit(repository, &found, at));
     };
     match repository.bare.read(&sha, path) {
         Some(Found::File(sha, bytes)) => json!({
@@ -294,7 +350,9 @@ fn pull_state(pull: &Pull) -> &'static str {
 pub fn pull(of: &Repository, pull: &Pull, at: &Addresses) -> Value {
     let sha = |branch: &str| of.bare.resolve(&format!("refs/heads/{branch}"));
     let head = sha(&pull.head).and_then(|sha| of.bare.commit(&sha).ok());
-    let last = head.as_ref().map(|head| json!({ "__typename": "PullRequestCommit", "commit": commit(of, head, at) }));
+    let last = head
+        .as_ref()
+        .map(|head| json!({ "__typename": "PullRequestCommit", "commit": commit(of, head, at) }));
     json!({
         "__typename": "PullRequest",
         "id": view::pull_id(of, pull),
@@ -389,7 +447,11 @@ pub fn by_id(organisation: &Organisation, id: &str, at: &Addresses) -> Outcome<O
         return Ok(Object::Repository(owner, name));
     }
     for repository in &organisation.repositories {
-        if let Some(found) = repository.pulls.iter().find(|pull| view::pull_id(repository, pull) == id) {
+        if let Some(found) = repository
+            .pulls
+            .iter()
+            .find(|pull| view::pull_id(repository, pull) == id)
+        {
             return Ok(Object::Plain(pull(repository, found, at)));
         }
         for found in &repository.issues {
@@ -406,12 +468,29 @@ pub fn by_id(organisation: &Organisation, id: &str, at: &Addresses) -> Outcome<O
 
 /// `search(query:, type:)`.
 pub fn search(organisation: &Organisation, arguments: &Value, at: &Addresses) -> Value {
-    let text = arguments["query"].as_str().unwrap_or_default().to_lowercase();
+    let text = arguments["query"]
+        .as_str()
+        .unwrap_or_default()
+        .to_lowercase();
     let words: Vec<&str> = text.split_whitespace().collect();
-    let plain = |title: &str| words.iter().filter(|word| !word.contains(':')).all(|word| title.to_lowercase().contains(word));
-    let within = |full: &str| words.iter().filter_map(|word| word.strip_prefix("repo:")).all(|repo| repo == full);
+    let plain = |title: &str| {
+        words
+            .iter()
+            .filter(|word| !word.contains(':'))
+            .all(|word| title.to_lowercase().contains(word))
+    };
+    let within = |full: &str| {
+        words
+            .iter()
+            .filter_map(|word| word.strip_prefix("repo:"))
+            .all(|repo| repo == full)
+    };
     let mut nodes = Vec::new();
-    for repository in organisation.repositories.iter().filter(|found| within(&found.full_name())) {
+    for repository in organisation
+        .repositories
+        .iter()
+        .filter(|found| within(&found.full_name()))
+    {
         if arguments["type"] == "REPOSITORY" {
             if plain(&repository.full_name()) {
                 nodes.push(summary(repository, at));
@@ -419,12 +498,24 @@ pub fn search(organisation: &Organisation, arguments: &Value, at: &Addresses) ->
             continue;
         }
         let open = |closed: bool| !words.contains(&if closed { "is:open" } else { "is:closed" });
-        if !words.iter().any(|word| matches!(*word, "is:issue" | "type:issue")) {
-            let found = repository.pulls.iter().filter(|found| plain(&found.title) && open(found.closed));
+        if !words
+            .iter()
+            .any(|word| matches!(*word, "is:issue" | "type:issue"))
+        {
+            let found = repository
+                .pulls
+                .iter()
+                .filter(|found| plain(&found.title) && open(found.closed));
             nodes.extend(found.map(|found| pull(repository, found, at)));
         }
-        if !words.iter().any(|word| matches!(*word, "is:pr" | "type:pr")) {
-            let found = repository.issues.iter().filter(|found| plain(&found.title) && open(found.closed));
+        if !words
+            .iter()
+            .any(|word| matches!(*word, "is:pr" | "type:pr"))
+        {
+            let found = repository
+                .issues
+                .iter()
+                .filter(|found| plain(&found.title) && open(found.closed));
             nodes.extend(found.map(|found| issue(repository, found, at)));
         }
     }
