@@ -1,6 +1,7 @@
 //! `POST /graphql`: documents are parsed in full (aliases, fragments, variables, directives, several mutations) and answered
 //! for the objects that `gh` and the usual scripts ask for. A field nobody knows is an error, as on GitHub.
 
+mod introspection;
 mod mutations;
 mod objects;
 
@@ -307,7 +308,7 @@ impl<'a> Run<'a> {
                 arguments,
                 self.at,
             ))),
-            "__type" => Ok(Object::Plain(objects::describe(text("name")))),
+            "__type" => Ok(Object::Plain(introspection::describe(text("name")))),
             "meta" => Ok(Object::Plain(
                 json!({ "__typename": "GitHubMetadata", "gitHubServicesSha": "simulated" }),
             )),
