@@ -29,8 +29,11 @@ pub async fn serve(upstream: Shared, request: Request) -> Response {
         .split('/')
         .filter(|segment| !segment.is_empty())
         .collect();
-    if segments.first() == Some(&"v1") {
-        segments.remove(0);
+    // `/copilot` is the gateway's prefix, for clients that come here without one.
+    for prefix in ["copilot", "v1"] {
+        if segments.first() == Some(&prefix) {
+            segments.remove(0);
+        }
     }
     let response = match (request.method(), segments.as_slice()) {
         (_, ["mcp", toolset @ ..]) => {
@@ -135,6 +138,7 @@ fn models() -> Value {
         "data": [
             model("gpt-4.1", "GPT-4.1", "Azure OpenAI", "gpt-4.1", &["/chat/completions", "/responses"]),
             model("gpt-5.4", "GPT-5.4", "Azure OpenAI", "gpt-5.4", &["/chat/completions", "/responses"]),
+            model("claude-haiku-4.5", "Claude Haiku 4.5", "Anthropic", "claude-haiku-4.5", &["/chat/completions"]),
             model("claude-sonnet-4.5", "Claude Sonnet 4.5", "Anthropic", "claude-sonnet-4.5", &["/chat/completions", "/v1/messages"]),
         ],
     })
@@ -158,3 +162,7 @@ fn embed(body: &Value) -> Response {
         .collect();
     Json(json!({ "object": "list", "data": data, "model": body["model"], "usage": { "prompt_tokens": 1, "total_tokens": 1 } })).into_response()
 }
+
+#[cfg(test)]
+#[path = "copilot_tests.rs"]
+mod tests;

@@ -1,6 +1,7 @@
 //! `POST /graphql`: documents are parsed in full (aliases, fragments, variables, directives, several mutations) and answered
 //! for the objects that `gh` and the usual scripts ask for. A field nobody knows is an error, as on GitHub.
 
+mod introspection;
 mod mutations;
 mod objects;
 
@@ -53,7 +54,7 @@ pub fn execute(organisation: &mut Organisation, body: &Value, at: &Addresses) ->
 }
 
 /// An object on the way to the answer.
-pub(self) enum Object {
+enum Object {
     /// The root of a query.
     Query,
     /// The root of a mutation.
@@ -255,6 +256,7 @@ impl<'a> Run<'a> {
         match object {
             Object::Mutation => {
                 mutations::run(self.organisation, name, &arguments["input"], self.at)
+                    .map(|payload| payload_of(name, payload))
             }
             Object::Query => self.query(name, arguments),
             Object::Repository(owner, repo) => objects::repository_field(
@@ -306,7 +308,7 @@ impl<'a> Run<'a> {
                 arguments,
                 self.at,
             ))),
-            "__type" => Ok(Object::Plain(objects::describe(text("name")))),
+            "__type" => Ok(Object::Plain(introspection::describe(text("name")))),
             "meta" => Ok(Object::Plain(
                 json!({ "__typename": "GitHubMetadata", "gitHubServicesSha": "simulated" }),
             )),
@@ -444,6 +446,22 @@ fn page(mut value: Value, arguments: &Map<String, Value>) -> Value {
         value["pageInfo"]["hasNextPage"] = json!(more);
     }
     value
+}
+
+/// Names the payload's type after its mutation, so that fragments on it apply.
+fn payload_of(mutation: &str, payload: Object) -> Object {
+    let Object::Plain(mut value) = payload else {
+        return payload;
+    };
+    let mut letters = mutation.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    let name: String = first
+        .into_iter()
+        .chain(letters)
+        .chain("Payload".chars())
+        .collect();
+    value["__typename"] = json!(name);
+    Object::Plain(value)
 }
 
 /// The login behind the credential, for objects that have an author.

@@ -16,7 +16,8 @@ pub enum Face {
 }
 
 /// First path segments that belong to the Copilot API when the host does not tell.
-const COPILOT_PATHS: [&str; 11] = [
+const COPILOT_PATHS: [&str; 12] = [
+    "copilot",
     "chat",
     "responses",
     "models",
@@ -52,9 +53,6 @@ impl Face {
     fn by_path(path: &str) -> Self {
         let mut segments = path.split('/').filter(|segment| !segment.is_empty());
         let first = segments.next().unwrap_or_default();
-        if COPILOT_PATHS.contains(&first) {
-            return Self::Copilot;
-        }
         let second = segments.next().unwrap_or_default();
         let third = segments.next().unwrap_or_default();
         let git_verb = matches!(
@@ -63,6 +61,8 @@ impl Face {
         );
         if first != "repos" && first != "api" && (second.ends_with(".git") || git_verb) {
             Self::Git
+        } else if COPILOT_PATHS.contains(&first) {
+            Self::Copilot
         } else {
             Self::Api
         }
@@ -187,6 +187,11 @@ mod tests {
             Face::Copilot
         );
         assert_eq!(face("127.0.0.1:18080", "/mcp/readonly"), Face::Copilot);
+        assert_eq!(
+            face("127.0.0.1:18080", "/copilot/chat/completions"),
+            Face::Copilot
+        );
+        assert_eq!(face("127.0.0.1:18080", "/copilot_internal/user"), Face::Api);
     }
 
     #[test]

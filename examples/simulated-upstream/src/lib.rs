@@ -16,6 +16,8 @@ pub mod bare;
 pub mod copilot;
 pub mod credential;
 pub mod faults;
+#[cfg(test)]
+mod fixture;
 pub mod git;
 pub mod graphql;
 pub mod hosts;

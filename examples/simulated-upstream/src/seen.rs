@@ -23,9 +23,9 @@ use crate::hosts;
 use crate::upstream::Shared;
 
 /// Requests kept; the oldest goes first.
-const KEPT: usize = 2000;
+const KEPT: usize = 1000;
 /// Bytes of each body kept as they came.
-const BODY_KEPT: usize = 64 * 1024;
+const BODY_KEPT: usize = 256 * 1024;
 
 /// The requests received.
 #[derive(Debug, Default)]

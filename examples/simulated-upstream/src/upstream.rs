@@ -110,3 +110,7 @@ async fn by_face(State(upstream): State<Shared>, request: Request) -> Response {
         Face::Copilot => copilot::serve(upstream, request).await,
     }
 }
+
+#[cfg(test)]
+#[path = "upstream_tests.rs"]
+mod tests;

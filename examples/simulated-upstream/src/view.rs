@@ -19,9 +19,9 @@ pub fn account(login: &str, at: &Addresses) -> Value {
         "id": id,
         "node_id": account_id(login),
         "avatar_url": format!("{}/{login}.png", at.web),
-        "url": format!("{}/users/{login}", at.api),
+        "url": format!("{}/{}/{login}", at.api, if organisation { "orgs" } else { "users" }),
         "html_url": format!("{}/{login}", at.web),
-        "repos_url": format!("{}/users/{login}/repos", at.api),
+        "repos_url": format!("{}/{}/{login}/repos", at.api, if organisation { "orgs" } else { "users" }),
         "type": if organisation { "Organization" } else { "User" },
         "site_admin": false,
     })

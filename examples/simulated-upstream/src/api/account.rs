@@ -100,6 +100,7 @@ pub(super) fn answer(
             });
             search(call, found.collect())
         }
+        ("GET", ["notifications"]) => Ok(Answer::ok(json!([]))),
         ("GET", ["search", "code"]) => search(call, Vec::new()),
         (_, ["gists", ..]) => gists(organisation, call, method, path),
         (_, ["orgs", ORGANISATION, rest @ ..]) => {
@@ -126,7 +127,8 @@ pub(super) fn copilot(
     path: &[&str],
 ) -> Outcome<Answer> {
     let base = &call.at.copilot;
-    let endpoints = json!({ "api": base, "proxy": base, "origin-tracker": base, "telemetry": format!("{base}/telemetry") });
+    let endpoints =
+        json!({ "api": base, "proxy": base, "origin-tracker": base, "telemetry": base });
     match (method, path) {
         ("GET", ["user"]) => Ok(Answer::ok(json!({
             "login": VIEWER,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Name, git_data};
 use crate::answer::Answer;
-use crate::organisation::{Issue, Organisation, Repository, VIEWER, now};
+use crate::organisation::{Issue, Organisation, Pull, Repository, VIEWER, now};
 use crate::refusal::{Outcome, Refusal};
 use crate::view;
 
@@ -140,7 +140,7 @@ fn one_pull(
     let pull = repository.pull(number)?.clone();
     match (method, path) {
         ("GET", []) if call.accept.contains("diff") => {
-            let (base, head) = sides(repository, &pull.base, &pull.head)?;
+            let (base, head) = sides(repository, &pull)?;
             Ok(Answer::bytes(
                 "application/vnd.github.diff; charset=utf-8",
                 repository.bare.diff(&base, &head)?.into_bytes(),
@@ -192,11 +192,11 @@ fn one_pull(
             ))
         }
         ("GET", ["files"]) => {
-            let (base, head) = sides(repository, &pull.base, &pull.head)?;
+            let (base, head) = sides(repository, &pull)?;
             Ok(Answer::ok(git_data::files(repository, &base, &head)?))
         }
         ("GET", ["commits"]) => {
-            let (base, head) = sides(repository, &pull.base, &pull.head)?;
+            let (base, head) = sides(repository, &pull)?;
             let commits = repository.bare.log(&format!("{base}..{head}"), "", 250)?;
             Ok(Answer::ok(
                 commits
@@ -250,16 +250,19 @@ fn one_pull(
     }
 }
 
-/// The merge base and the head of a pull request.
-fn sides(repository: &Repository, base: &str, head: &str) -> Outcome<(String, String)> {
-    let base = repository
-        .bare
-        .resolve(&format!("refs/heads/{base}"))
-        .ok_or_else(Refusal::not_found)?;
-    let head = repository
-        .bare
-        .resolve(&format!("refs/heads/{head}"))
-        .ok_or_else(Refusal::not_found)?;
+/// What a pull request changes from and to: merge base and head, and once merged the merge commit and what was before it.
+fn sides(repository: &Repository, pull: &Pull) -> Outcome<(String, String)> {
+    if let Some(merge) = &pull.merged {
+        let before = repository.bare.commit(merge)?.parents.into_iter().next();
+        return Ok((before.ok_or_else(Refusal::not_found)?, merge.clone()));
+    }
+    let tip = |branch: &str| {
+        repository
+            .bare
+            .resolve(&format!("refs/heads/{branch}"))
+            .ok_or_else(Refusal::not_found)
+    };
+    let (base, head) = (tip(&pull.base)?, tip(&pull.head)?);
     let meeting = repository.bare.merge_base(&base, &head).unwrap_or(base);
     Ok((meeting, head))
 }

@@ -230,14 +230,13 @@ pub fn run(
 
 fn payload(input: &Value, member: &str, value: Value) -> Object {
     let mut payload = Map::new();
-    payload.insert("__typename".into(), json!("Payload"));
     payload.insert("clientMutationId".into(), input["clientMutationId"].clone());
     payload.insert(member.into(), value);
     Object::Plain(Value::Object(payload))
 }
 
 fn plain_payload(input: &Value) -> Object {
-    Object::Plain(json!({ "__typename": "Payload", "clientMutationId": input["clientMutationId"] }))
+    Object::Plain(json!({ "clientMutationId": input["clientMutationId"] }))
 }
 
 fn new_repository(input: &Value) -> NewRepository {
@@ -376,6 +375,6 @@ fn commit_on_branch(
     let commit = objects::commit(repository, &repository.bare.commit(&sha)?, at);
     let shown = objects::reference(repository, &format!("refs/heads/{branch}"), at);
     Ok(Object::Plain(
-        json!({ "__typename": "Payload", "clientMutationId": input["clientMutationId"], "commit": commit, "ref": shown }),
+        json!({ "clientMutationId": input["clientMutationId"], "commit": commit, "ref": shown }),
     ))
 }
