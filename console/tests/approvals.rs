@@ -1,5 +1,7 @@
 //! The approval service's contract, and its races.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // These are tests.
+
 mod common;
 
 use axum::body::Body;

@@ -1,5 +1,7 @@
 //! `countersign check` and `countersign bootstrap` on files.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // These are tests.
+
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -116,7 +118,7 @@ fn every_error_has_its_line() {
     assert!(report.contains("policy.yaml:2:1: mode: "), "{report}");
     assert!(report.contains("policy.yaml:3:1: "), "{report}");
     assert!(
-        report.contains("policy.yaml:15:60: rules[0].action: "),
+        report.contains("policy.yaml:15:54: rules[0].action: "),
         "{report}"
     );
     files.write("broken.yaml", "version: v1\nrules: [\n");

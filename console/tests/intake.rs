@@ -1,5 +1,7 @@
 //! The log intake: both encodings, resends, garbage, and what is on disk after an ack.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // These are tests.
+
 mod common;
 
 use axum::body::Body;

@@ -1,5 +1,7 @@
 //! Pages: who may see them, and that what an agent sent stays text.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // These are tests.
+
 mod common;
 
 use axum::body::Body;

@@ -1,5 +1,7 @@
 //! The program itself: what it refuses, what it leaves behind when it is killed, its tokens.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // These are tests.
+
 mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
