@@ -9,7 +9,7 @@ use super::document::Document;
 use super::locate::policies;
 use crate::failure::Failure;
 
-/// Stands for a secret that is not set where the file is checked; what counts is that Envoy has it.
+/// Stands for every secret: where the file is checked is not where Envoy runs.
 const SECRET: &str = "set-where-envoy-runs";
 
 /// What is wrong with the policies in `text`, in the order of the file; nothing if all compile.
@@ -24,7 +24,7 @@ pub fn problems(text: &str) -> Vec<Problem> {
 
 /// The one call into the filter's compiler.
 fn compile(document: &Document) -> Vec<Problem> {
-    let secrets = |name: &str| std::env::var(name).ok().or_else(|| Some(SECRET.to_owned()));
+    let secrets = |_: &str| Some(SECRET.to_owned());
     match countersign_core::config::compile(&document.value, &secrets) {
         Ok(_) => Vec::new(),
         Err(errors) => errors

@@ -60,9 +60,8 @@ pub(super) async fn same_origin_writes(request: Request, next: Next) -> Response
 
 fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name: header::HeaderName| headers.get(name).map(|value| value.to_str());
-    match text(header::HeaderName::from_static("sec-fetch-site")) {
-        Some(site) => return matches!(site, Ok("same-origin" | "none")),
-        None => {}
+    if let Some(site) = text(header::HeaderName::from_static("sec-fetch-site")) {
+        return matches!(site, Ok("same-origin" | "none"));
     }
     match (text(header::ORIGIN), text(header::HOST)) {
         // No browser: command lines send neither.

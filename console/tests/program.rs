@@ -1,0 +1,371 @@
+//! The program itself: what it refuses, what it leaves behind when it is killed, its tokens.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // These are tests.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use common::{KEY, batch, exchange};
+use serde_json::Value;
+
+fn countersign(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command.args(args).env("COUNTERSIGN_GATEWAY_KEY", KEY);
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    countersign(args).output().unwrap()
+}
+
+fn error(output: &Output) -> String {
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A console that runs; killed when dropped.
+struct Running {
+    child: Child,
+    address: String,
+}
+
+impl Running {
+    fn start(data: &Path, more: &[&str]) -> Self {
+        let mut args = vec![
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+            data.to_str().unwrap(),
+        ];
+        args.extend(more);
+        let mut child = countersign(&args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = line
+            .trim()
+            .strip_prefix("listening on http://")
+            .unwrap()
+            .to_owned();
+        Self { child, address }
+    }
+
+    fn request(&self, head: &str, body: &[u8]) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{head}\r\nHost: {}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n",
+            self.address
+        )
+        .unwrap();
+        stream.write_all(body).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn get(&self, path: &str, bearer: &str) -> Value {
+        let answer = self.request(
+            &format!("GET {path} HTTP/1.1\r\nAuthorization: Bearer {bearer}"),
+            b"",
+        );
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+        serde_json::from_str(body).unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // SIGKILL: nothing is cleaned up.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn add_user(data: &Path) -> String {
+    let output = run(&[
+        "user",
+        "add",
+        "bob",
+        "--group",
+        "leads",
+        "--data",
+        data.to_str().unwrap(),
+    ]);
+    let link = String::from_utf8(output.stdout).unwrap();
+    link.trim().split_once('#').unwrap().1.to_owned()
+}
+
+#[test]
+fn an_acknowledged_record_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = add_user(folder.path());
+    let console = Running::start(folder.path(), &[]);
+    for n in 0..20 {
+        let (request, outcome) = exchange(&format!("e-{n}"), "w-1", 2 * n + 1);
+        let body = batch(&[request, outcome]).to_string();
+        let head = format!(
+            "POST /v1/logs HTTP/1.1\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json"
+        );
+        let answer = console.request(&head, body.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    drop(console);
+    let console = Running::start(folder.path(), &[]);
+    let page = console.get("/api/v1/exchanges?limit=100", &secret);
+    assert_eq!(page["exchanges"].as_array().unwrap().len(), 20);
+    assert_eq!(
+        console.get("/api/v1/exchanges/e-7", &secret)["records"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+}
+
+#[test]
+fn a_folder_has_one_console_and_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("data");
+    let console = Running::start(&data, &[]);
+    let path = data.to_str().unwrap();
+    let second = error(&run(&["serve", "--listen", "127.0.0.1:0", "--data", path]));
+    assert!(second.contains("in use by another console"), "{second}");
+    let other = parent.path().join("other");
+    let taken = error(&run(&[
+        "serve",
+        "--listen",
+        &console.address,
+        "--data",
+        other.to_str().unwrap(),
+    ]));
+    assert!(
+        taken.contains("in use by another program") && taken.contains("--listen"),
+        "{taken}"
+    );
+    assert!(!other.exists());
+    for (file, mode) in [("", 0o700), ("countersign.db", 0o600)] {
+        let found = std::fs::metadata(data.join(file))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777;
+        assert_eq!(found, mode, "{file}");
+    }
+}
+
+#[test]
+fn a_signal_ends_the_console_cleanly() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut console = Running::start(folder.path(), &[]);
+    let pid = console.child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert!(console.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_gateway_key_is_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    for key in [None, Some("short"), Some("long enough but with blanks")] {
+        let mut command = countersign(&["serve", "--listen", "127.0.0.1:0", "--data", path]);
+        command.env_remove("COUNTERSIGN_GATEWAY_KEY");
+        if let Some(key) = key {
+            command.env("COUNTERSIGN_GATEWAY_KEY", key);
+        }
+        let message = error(&command.output().unwrap());
+        assert!(
+            message.contains("COUNTERSIGN_GATEWAY_KEY") && message.contains("openssl"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn development_cannot_happen_by_accident() {
+    let parent = tempfile::tempdir().unwrap();
+    let real = parent.path().join("real");
+    let dev = parent.path().join("dev");
+    let (real, dev) = (real.to_str().unwrap(), dev.to_str().unwrap());
+    let open = error(&run(&[
+        "serve",
+        "--dev",
+        "--listen",
+        "0.0.0.0:0",
+        "--data",
+        dev,
+    ]));
+    assert!(open.contains("loopback"), "{open}");
+
+    drop(Running::start(Path::new(real), &[]));
+    drop(Running::start(Path::new(dev), &["--dev"]));
+    let message = error(&run(&[
+        "serve",
+        "--dev",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        real,
+    ]));
+    assert!(message.contains("real audit trail"), "{message}");
+    let message = error(&run(&["serve", "--listen", "127.0.0.1:0", "--data", dev]));
+    assert!(message.contains("development data folder"), "{message}");
+    let message = error(&run(&["token", "--subject", "x", "--data", real]));
+    assert!(
+        message.contains("not a development data folder"),
+        "{message}"
+    );
+    let nowhere = parent.path().join("nowhere");
+    let message = error(&run(&[
+        "token",
+        "--subject",
+        "x",
+        "--data",
+        nowhere.to_str().unwrap(),
+    ]));
+    assert!(
+        message.contains("not a Countersign data folder"),
+        "{message}"
+    );
+}
+
+#[test]
+fn tokens_verify_against_the_published_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let console = Running::start(folder.path(), &["--dev"]);
+    let discovery = console.get("/dev/.well-known/openid-configuration", "");
+    let issuer = format!("http://{}/dev", console.address);
+    assert_eq!(discovery["issuer"], issuer.as_str());
+    assert_eq!(discovery["jwks_uri"], format!("{issuer}/jwks"));
+    let keys = console.get("/dev/jwks", "");
+    for alg in ["RS256", "ES256", "EdDSA"] {
+        let output = run(&[
+            "token",
+            "--data",
+            data,
+            "--subject",
+            "ci-runner",
+            "--group",
+            "agents",
+            "--group",
+            "ci",
+            "--email",
+            "ci@example.com",
+            "--ttl",
+            "5m",
+            "--alg",
+            alg,
+            "--claim",
+            "sid=s-1",
+            "--claim",
+            "n=[1]",
+        ]);
+        let token = String::from_utf8(output.stdout).unwrap();
+        let parts: Vec<&str> = token.trim().split('.').collect();
+        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).unwrap();
+        let header: Value = serde_json::from_slice(&decode(parts[0])).unwrap();
+        let claims: Value = serde_json::from_slice(&decode(parts[1])).unwrap();
+        assert_eq!(header["alg"], alg);
+        assert_eq!(claims["iss"], issuer.as_str());
+        assert_eq!(claims["aud"], "countersign");
+        assert_eq!(claims["groups"], serde_json::json!(["agents", "ci"]));
+        assert_eq!(
+            claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(),
+            300
+        );
+        assert_eq!(
+            (&claims["sid"], &claims["n"]),
+            (&"s-1".into(), &serde_json::json!([1]))
+        );
+        let key = keys["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|key| key["kid"] == header["kid"])
+            .unwrap();
+        assert_eq!(key["alg"], alg);
+        let signed = format!("{}.{}", parts[0], parts[1]);
+        let mut signature = decode(parts[2]);
+        assert!(verifies(key, signed.as_bytes(), &signature), "{alg}");
+        signature[10] ^= 1;
+        assert!(!verifies(key, signed.as_bytes(), &signature), "{alg}");
+    }
+}
+
+fn verifies(key: &Value, message: &[u8], signature: &[u8]) -> bool {
+    let part = |name: &str| URL_SAFE_NO_PAD.decode(key[name].as_str().unwrap()).unwrap();
+    match key["alg"].as_str().unwrap() {
+        "RS256" => {
+            use rsa::signature::Verifier;
+            let number = |name: &str| rsa::BigUint::from_bytes_be(&part(name));
+            let key = rsa::RsaPublicKey::new(number("n"), number("e")).unwrap();
+            let key = rsa::pkcs1v15::VerifyingKey::<rsa::sha2::Sha256>::new(key);
+            rsa::pkcs1v15::Signature::try_from(signature)
+                .is_ok_and(|s| key.verify(message, &s).is_ok())
+        }
+        "ES256" => {
+            use p256::ecdsa::signature::Verifier;
+            let point = [vec![4], part("x"), part("y")].concat();
+            let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).unwrap();
+            p256::ecdsa::Signature::from_slice(signature)
+                .is_ok_and(|s| key.verify(message, &s).is_ok())
+        }
+        _ => {
+            use ed25519_dalek::Verifier;
+            let key: [u8; 32] = part("x").try_into().unwrap();
+            let key = ed25519_dalek::VerifyingKey::from_bytes(&key).unwrap();
+            ed25519_dalek::Signature::from_slice(signature)
+                .is_ok_and(|s| key.verify(message, &s).is_ok())
+        }
+    }
+}
+
+#[test]
+fn people_are_added_listed_and_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let secret = add_user(folder.path());
+    let again = error(&run(&["user", "add", "BOB", "--data", data]));
+    assert!(again.contains("already"), "{again}");
+    let odd = error(&run(&["user", "add", "bob smith", "--data", data]));
+    assert!(odd.contains("not a name"), "{odd}");
+    let console = Running::start(folder.path(), &[]);
+    console.get("/api/v1/exchanges", &secret);
+    let list = run(&["user", "list", "--data", data]);
+    assert_eq!(String::from_utf8(list.stdout).unwrap(), "bob\t-\tleads\n");
+    // While the console runs: the secret works no more.
+    assert!(
+        run(&["user", "remove", "bob", "--data", data])
+            .status
+            .success()
+    );
+    let head = format!("GET /api/v1/exchanges HTTP/1.1\r\nAuthorization: Bearer {secret}");
+    assert!(console.request(&head, b"").starts_with("HTTP/1.1 401"));
+    assert!(
+        !run(&["user", "remove", "bob", "--data", data])
+            .status
+            .success()
+    );
+}
