@@ -137,7 +137,7 @@ fn routes_and_connections_agree() {
                 ""
             });
             for domain in strings(&host["domains"]) {
-                let domain = domain.trim_matches(['[', ']']).to_owned();
+                let domain = domain.to_owned();
                 routes.push((domain, path.to_owned(), cluster.to_owned()));
             }
         }
