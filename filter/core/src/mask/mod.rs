@@ -45,6 +45,8 @@ mod tally;
 mod text;
 
 #[cfg(test)]
+mod oracle_tests;
+#[cfg(test)]
 mod rules_tests;
 #[cfg(test)]
 mod samples;

@@ -75,6 +75,25 @@ fn done(verdict: Verdict) -> Verdict<(usize, After)> {
     }
 }
 
+/// Whether a glance shows that no rule can be satisfied by the word at `at`: its first bytes begin
+/// no prefix, and what stands before it opens no value. Most words of any text end here.
+#[inline(always)]
+pub(super) fn dull(set: &MaskSet, text: &[u8], at: usize, first: u8) -> bool {
+    let Some([second, _, _, fifth]) = text.get(at + 1..at + 5) else {
+        return false;
+    };
+    if set.may_begin(first, Some(*second)) || (first == b'e' && *second == b'y') || *fifth == b'Q' {
+        return false;
+    }
+    match before(text, at, 1) {
+        Some(b' ') => before(text, at, 2).is_some_and(|last| {
+            is(last, WORD) && !matches!(last, b'r' | b'c' | b'n' | b'R' | b'C' | b'N')
+        }),
+        Some(previous) => !is(previous, super::classes::OPENER),
+        None => true,
+    }
+}
+
 /// All rules at a place where a word begins.
 pub(super) fn word(set: &MaskSet, text: &[u8], at: usize, end_of_text: bool) -> Verdict<Hit> {
     let mut answers = Answers {

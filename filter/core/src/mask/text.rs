@@ -276,7 +276,7 @@ impl Text {
         while let Some(b) = byte(text, at) {
             let class = classes(b);
             let verdict = if class & ALNUM != 0 {
-                if probe::opens(text, at) {
+                if probe::opens(text, at) && !probe::dull(&self.set, text, at, b) {
                     probe::word(&self.set, text, at, end_of_text)
                 } else {
                     Verdict::No
