@@ -47,6 +47,14 @@ pub fn rfc3339(at: Millis) -> String {
     }
 }
 
+/// A time for people, in UTC, to the second.
+pub fn readable(at: Millis) -> String {
+    match Timestamp::from_millisecond(at) {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Err(_) => format!("{at} ms"),
+    }
+}
+
 /// Reads a time that a person typed: RFC 3339, a date (its start in UTC), a date and time without
 /// a zone (UTC), or an age such as `2h` or `3d`, counted back from `now`.
 pub fn parse_moment(text: &str, now: Millis) -> Result<Millis, String> {
@@ -100,6 +108,7 @@ mod tests {
     fn moments_are_read_as_people_write_them() {
         let now = parse_moment("2026-05-03T12:00:00Z", 0).unwrap();
         assert_eq!(rfc3339(now), "2026-05-03T12:00:00.000Z");
+        assert_eq!(readable(now), "2026-05-03 12:00:00");
         assert_eq!(parse_moment("2026-05-03", 0).unwrap(), now - 12 * 3_600_000);
         assert_eq!(parse_moment("2026-05-03T12:00", 0).unwrap(), now);
         assert_eq!(parse_moment("2h", now).unwrap(), now - 2 * 3_600_000);

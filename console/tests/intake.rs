@@ -283,7 +283,12 @@ async fn a_full_queue_sends_the_batch_away_and_tells_when_to_come_back() {
         .await;
     let (request, _) = exchange("e-1", "w-1", 1);
     let answer = console
-        .logs(JSON, batch(&[request.clone()]).to_string().into_bytes())
+        .logs(
+            JSON,
+            batch(std::slice::from_ref(&request))
+                .to_string()
+                .into_bytes(),
+        )
         .await;
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(answer.header("retry-after"), "1");

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use common::{KEY, batch, exchange};
+use common::{KEY, batch, exchange, question};
 use serde_json::Value;
 
 fn countersign(args: &[&str]) -> Command {
@@ -135,6 +135,29 @@ fn an_acknowledged_record_survives_a_kill() {
             .len(),
         2
     );
+}
+
+#[test]
+fn a_closed_connection_frees_its_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = add_user(folder.path());
+    let console = Running::start(folder.path(), &[]);
+    let body = question(1, "e-1").to_string();
+    let mut caller = TcpStream::connect(&console.address).unwrap();
+    write!(
+        caller,
+        "POST /ext_authz/acme HTTP/1.1\r\nHost: console\r\nAuthorization: Bearer {KEY}\r\n\
+         x-countersign-hold: 600000\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let waiting = |expected: bool| {
+        let path = "/api/v1/approvals?state=pending";
+        while console.get(path, &secret)["approvals"][0]["waiting"] != expected {}
+    };
+    waiting(true);
+    drop(caller);
+    waiting(false);
 }
 
 #[test]

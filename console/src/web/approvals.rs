@@ -17,7 +17,7 @@ use super::page::{Frame, message, page_error, render, stale_form};
 use super::text::{self, shown, shown_line, size};
 use crate::approvals::question::Operation;
 use crate::approvals::{self, Approval, DecisionRefused, Event, State as ApprovalState, decide};
-use crate::clock::{Millis, in_words, rfc3339};
+use crate::clock::{Millis, in_words, readable, rfc3339};
 use crate::people::Person;
 use crate::store::StoreError;
 
@@ -431,7 +431,7 @@ impl Line {
             who: shown_line(&approval.question.identity.subject),
             decided_by: approval.decided_by.as_deref().map(shown_line),
             decided_why: approval.decided_why.as_deref().map(shown_line),
-            at: rfc3339(at),
+            at: readable(at),
         }
     }
 }
@@ -439,7 +439,7 @@ impl Line {
 impl EventLine {
     fn new(event: Event) -> Self {
         Self {
-            at: rfc3339(event.at),
+            at: readable(event.at),
             text: match event.kind.as_str() {
                 "asked" => "The request was held and the question put",
                 "joined" => "The same request came again and waits now",

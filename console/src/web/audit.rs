@@ -11,7 +11,7 @@ use super::App;
 use super::auth::SignedIn;
 use super::page::{Frame, message, page_error, render};
 use super::text::{self, shown, shown_line, size};
-use crate::clock::{Millis, parse_moment, rfc3339};
+use crate::clock::{Millis, parse_moment, readable, rfc3339};
 use crate::exchanges::{self, Cursor, Detail, Filter, Part, Summary};
 use crate::intake::record::Half;
 
@@ -104,7 +104,7 @@ impl Row {
         let decision = summary.decision.as_deref().unwrap_or("");
         Self {
             exchange: shown_line(&summary.exchange),
-            at: rfc3339(summary.at),
+            at: readable(summary.at),
             user: summary
                 .user_id
                 .as_deref()
