@@ -75,12 +75,8 @@ impl HttpContext for Http {
     }
 
     fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
-        let released = self.stream.borrow().is_released();
-        let start = if released {
-            0
-        } else {
-            self.seen.min(body_size)
-        };
+        let flowing = self.stream.borrow().is_flowing();
+        let start = if flowing { 0 } else { self.seen.min(body_size) };
         let size = body_size - start;
         let wanted = self.stream.borrow().wants_request_bytes();
         let bytes = match wanted {

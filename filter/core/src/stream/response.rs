@@ -16,8 +16,6 @@ const CHUNKS: usize = 2_000;
 /// What is known of the response.
 #[derive(Debug, Default)]
 pub(super) struct Response {
-    /// The paused request has been told to go on.
-    pub(super) resumed: bool,
     /// The response head has been seen.
     pub(super) started: bool,
     /// The whole response has been seen.
