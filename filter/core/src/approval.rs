@@ -14,6 +14,9 @@ use crate::record::{Captured, operation_json};
 /// Milliseconds that the service may take longer than the hold to say "not answered".
 const GRACE_MS: u64 = 5_000;
 
+/// Bytes of a body that a reviewer is shown at most.
+const SHOWN_BODY: usize = 64 << 10;
+
 /// What is asked.
 #[derive(Debug)]
 pub struct Question<'a> {
@@ -155,7 +158,10 @@ pub fn ask(service: &ApprovalService, question: &Question) -> Call {
 }
 
 fn describe(question: &Question) -> Value {
-    let (body, encoding) = question.body.text();
+    let mut shown = Captured::default();
+    shown.add(&question.body.bytes, SHOWN_BODY);
+    shown.truncated |= question.body.truncated;
+    let (body, encoding) = shown.text();
     let identity = question.identity;
     let approval = question.approval;
     json!({
@@ -178,7 +184,7 @@ fn describe(question: &Question) -> Value {
             "body_size": question.body_size,
             "body": body,
             "body_encoding": encoding,
-            "body_truncated": question.body.truncated,
+            "body_truncated": shown.truncated,
         },
         "operations": question.operations.iter().map(operation_json).collect::<Vec<_>>(),
         "summary": summary(question.operations),

@@ -24,8 +24,10 @@ pub enum Kind {
 /// What was decided, as records name it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Decision {
-    /// Let through by a rule or default.
+    /// None: the exchange ended before there was one.
     #[default]
+    Unfinished,
+    /// Let through by a rule or default.
     Allowed,
     /// Refused by a rule, a default or a check.
     Denied,
@@ -49,6 +51,7 @@ impl Decision {
     /// Its name in records.
     pub fn code(self) -> &'static str {
         match self {
+            Decision::Unfinished => "unfinished",
             Decision::Allowed => "allowed",
             Decision::Denied => "denied",
             Decision::Held => "held",

@@ -54,7 +54,9 @@ impl Stream {
 
     /// The record is durable.
     pub(super) fn on_recorded(&mut self, worker: &mut Worker, next: AfterRecord, now: Now) {
-        self.deadline = None;
+        if let Some(at) = self.deadline.take() {
+            worker.cancel_wake(at, self.id);
+        }
         match next {
             AfterRecord::Ask => self.ask(worker, now),
             AfterRecord::Release => self.release(now),
@@ -76,7 +78,8 @@ impl Stream {
         self.body = Vec::new();
         let counter = match self.outcome.decision {
             Decision::Observed => Counter::Observed,
-            Decision::Allowed
+            Decision::Unfinished
+            | Decision::Allowed
             | Decision::Denied
             | Decision::Held
             | Decision::HeldApproved
@@ -103,6 +106,7 @@ impl Stream {
                 self.connection().map(|c| &c.credential)
             {
                 remove.extend(CALLER_CREDENTIALS.iter().map(|n| (*n).to_owned()));
+                remove.extend(self.policy.token_locations.iter().map(|l| l.header.clone()));
                 set.push((header.clone(), value.expose().as_bytes().to_vec()));
             }
         }

@@ -319,7 +319,12 @@ impl Stream {
         if !matches!(self.phase, Phase::New) {
             self.close(worker, ended, now);
         }
-        worker.forget(self.id);
+        if matches!(self.phase, Phase::Identify | Phase::Record(_)) {
+            worker.forget(self.id);
+        }
+        if let Some(at) = self.deadline.take() {
+            worker.cancel_wake(at, self.id);
+        }
         std::mem::take(&mut self.effects)
     }
 
@@ -395,13 +400,14 @@ impl Stream {
             }
         }
         self.style = protocol::head_style(connection.protocol, &self.head, self.path.as_ref());
-        for name in [
-            "content-type",
-            "content-encoding",
-            "content-length",
-            "upgrade",
-        ] {
-            if self.head.headers.single(name).is_err() {
+        for name in ["content-type", "content-encoding", "content-length"] {
+            // Envoy joins repeated values of the headers it knows with a comma.
+            let joined = self
+                .head
+                .headers
+                .get(name)
+                .is_some_and(|v| v.contains(&b','));
+            if joined || self.head.headers.single(name).is_err() {
                 self.undecided(worker, Reason::HeaderAmbiguous, name, now);
                 return;
             }

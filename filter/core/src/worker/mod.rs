@@ -191,9 +191,13 @@ impl Worker {
         self.timers.insert((at, stream));
     }
 
-    /// Forgets a stream that has ended.
+    /// Takes a [`Worker::wake_at`] back.
+    pub fn cancel_wake(&mut self, at: Now, stream: StreamId) {
+        self.timers.remove(&(at, stream));
+    }
+
+    /// Forgets a stream that has ended while it waited. (A timer that is left goes off for nobody.)
     pub fn forget(&mut self, stream: StreamId) {
-        self.timers.retain(|(_, s)| *s != stream);
         self.keys.forget(stream);
         self.queue.forget(stream);
     }
