@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,23 +39,32 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the console: approvals, the log intake, and the pages for people
+    ///
+    /// It runs until SIGINT or SIGTERM. The key that the gateway shows is read from the environment
+    /// variable COUNTERSIGN_GATEWAY_KEY (at least 16 characters). `listening on http://...` on
+    /// standard output says that the console is ready.
     Serve(Serve),
     /// Add, list and remove the people who may sign in
     #[command(subcommand)]
     User(User),
     /// Check a policy, or the policy in an Envoy bootstrap, with the filter's own compiler
+    ///
+    /// FILE is a policy in YAML or JSON, or an Envoy bootstrap, an EnvoyFilter or a WasmPlugin that
+    /// has one inside. Every error is printed as FILE:LINE:COLUMN: PATH: MESSAGE, and the exit
+    /// status is 1 if there is one. The policy's secrets need not be set here.
     Check(Check),
     /// Print an Envoy bootstrap with changes: policy, module, ports, upstreams
+    ///
+    /// The changes are made on the parsed file; a listener or cluster that is not in it is an
+    /// error. What is printed is JSON, which Envoy loads under a name that ends in .json or .yaml.
     Bootstrap(Bootstrap),
     /// Print an identity token of a development console
+    ///
+    /// It works on a data folder that `countersign serve --dev` has made, and on no other. The
+    /// token's issuer is that console's address with /dev behind it.
     Token(Token),
 }
 
-/// Runs the console until SIGINT or SIGTERM.
-///
-/// The key that the gateway shows is read from the environment variable COUNTERSIGN_GATEWAY_KEY
-/// (at least 16 characters). `listening on http://...` on standard output says that the console is
-/// ready.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
@@ -112,19 +122,12 @@ enum User {
     },
 }
 
-/// Checks a policy with the compiler that runs in Envoy.
-///
-/// FILE is a policy in YAML or JSON, or an Envoy bootstrap, an EnvoyFilter or a WasmPlugin that
-/// has one inside. Every error is printed as FILE:LINE:COLUMN: PATH: MESSAGE, and the exit status
-/// is 1 if there is one. Secrets need not be set here.
 #[derive(Args)]
 struct Check {
     /// The file to check
     file: PathBuf,
 }
 
-/// Prints an Envoy bootstrap with changes, as JSON, which Envoy loads under a name that ends in
-/// .json or .yaml. All changes are made on the parsed file; a name that is not in it is an error.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
@@ -161,10 +164,6 @@ enum Upstream {
     Github,
 }
 
-/// Prints a JSON Web Token signed by a development console's key.
-///
-/// It works on a data folder that `countersign serve --dev` has made, and on no other. The issuer
-/// is that console's address with /dev behind it.
 #[derive(Args)]
 struct Token {
     /// The development console's data folder
@@ -222,7 +221,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
                 github: matches!(asked.upstream, Some(Upstream::Github)),
                 upstream_ca: asked.upstream_ca,
             };
-            println!("{}", bootstrap::changed(&asked.file, &changes)?);
+            print(&bootstrap::changed(&asked.file, &changes)?)?;
         }
         Command::Token(asked) => {
             let claims = Claims {
@@ -233,10 +232,12 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
                 lifetime: asked.ttl,
                 more: asked.claims,
             };
-            println!(
-                "{}",
-                token::issue(&asked.data, Clock::System.now(), asked.alg, claims)?
-            );
+            print(&token::issue(
+                &asked.data,
+                Clock::System.now(),
+                asked.alg,
+                claims,
+            )?)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -266,17 +267,14 @@ fn run_user(user: User) -> Result<(), Failure> {
             let url = store
                 .read_now(|c| meta::get(c, PUBLIC_URL))?
                 .unwrap_or_else(|| "http://127.0.0.1:8600".to_owned());
-            println!("{url}/sign-in#{secret}");
+            print(&format!("{url}/sign-in#{secret}"))?;
         }
         User::List { data } => {
             let store = DataFolder::open(&data)?.store()?;
             for person in store.read_now(people::list)? {
-                println!(
-                    "{}\t{}\t{}",
-                    person.name,
-                    person.email.as_deref().unwrap_or("-"),
-                    person.groups.join(",")
-                );
+                let email = person.email.as_deref().unwrap_or("-");
+                let groups = person.groups.join(",");
+                print(&format!("{}\t{email}\t{groups}", person.name))?;
             }
         }
         User::Remove { name, data } => {
@@ -296,11 +294,21 @@ fn run_user(user: User) -> Result<(), Failure> {
 fn run_check(file: &std::path::Path) -> Result<ExitCode, Failure> {
     let problems = check::problems(&check::read_file(file)?);
     if problems.is_empty() {
-        println!("{}: the policy compiles", file.display());
+        print(&format!("{}: the policy compiles", file.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{}", check::report(file, &problems));
+    print(&check::report(file, &problems))?;
     Ok(ExitCode::FAILURE)
+}
+
+/// Writes a line of output. A reader that has seen enough (`| head`) is no error.
+fn print(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::plain(format!(
+            "the output cannot be written: {error}"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn parse_ttl(text: &str) -> Result<Millis, String> {

@@ -7,6 +7,7 @@ mod common;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use common::{Answer, Console, asking, form, question, read};
+use http_body_util::BodyExt;
 use serde_json::json;
 use tower::ServiceExt;
 
@@ -355,4 +356,28 @@ async fn the_page_decides_with_its_own_form_only() {
         one.contains("approved and used") && one.contains("The request went through"),
         "{one}"
     );
+}
+
+#[tokio::test]
+async fn an_open_page_is_told_of_every_change() {
+    let console = Console::start();
+    let lead = console.person("bob", &["platform-leads"]).await;
+    let cookie = console.sign_in(&lead).await;
+    let request = Request::get("/approvals/stream")
+        .header(header::COOKIE, cookie)
+        .body(Body::empty())
+        .unwrap();
+    let response = console.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(
+        response.headers()[header::CONTENT_TYPE],
+        "text/event-stream"
+    );
+    let mut events = response.into_body();
+    console.send(asking(&question(1, "e-1"), 0)).await;
+    let frame = events.frame().await.unwrap().unwrap();
+    let text = String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap();
+    // Without a data line browsers drop the event.
+    assert_eq!(text, "event: changed\ndata: approvals\n\n");
+    console.stop.send(true).unwrap();
+    while events.frame().await.is_some() {}
 }

@@ -272,3 +272,37 @@ fn what_is_not_there_is_named() {
     let usage = files.run(&["bootstrap", "envoy.yaml", "--cluster", "console=nowhere"]);
     assert_eq!(usage.status.code(), Some(2));
 }
+
+#[test]
+fn the_bootstrap_that_operators_load_is_checked_and_changed() {
+    let files = Files::new();
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../envoy/reverse-proxy.yaml");
+    files.write("envoy.yaml", &std::fs::read_to_string(shipped).unwrap());
+    let checked = files.run(&["check", "envoy.yaml"]);
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stdout)
+    );
+    files.write("policy.yaml", POLICY);
+    files.write("ca.pem", "");
+    let changed = files.bootstrap(&[
+        "--policy",
+        "policy.yaml",
+        "--wasm",
+        "/m.wasm",
+        "--cluster",
+        "console=127.0.0.1:1",
+        "--admin",
+        "127.0.0.1:2",
+        "--upstream",
+        "github",
+        "--upstream-ca",
+        "ca.pem",
+    ]);
+    let text = changed.to_string();
+    assert!(
+        text.contains("no-repo-delete") && text.contains("SOME_GITHUB_TOKEN"),
+        "{text}"
+    );
+}

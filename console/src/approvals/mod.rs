@@ -15,6 +15,7 @@ pub mod book;
 pub mod desk;
 pub mod endpoint;
 pub mod question;
+pub mod words;
 
 mod decide;
 mod read;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::words;
 use crate::people::Person;
 
 /// The longest ticket that is given out, in seconds: seven days.
@@ -201,15 +202,18 @@ impl Question {
         names.join(", ")
     }
 
-    /// What the request would do, in words: the gateway's summary, or the request line.
+    /// What the request would do, in words: the gateway's summary unless that is the operations'
+    /// names, then the operations, then the request line.
     pub fn in_words(&self) -> String {
-        if self.summary.is_empty() {
-            format!(
+        match self.operations.first() {
+            Some(first) if self.summary.is_empty() || self.summary.starts_with(&first.name) => {
+                words::phrase(&self.operations)
+            }
+            _ if !self.summary.is_empty() => self.summary.clone(),
+            _ => format!(
                 "{} {}{}",
                 self.request.method, self.request.authority, self.request.path
-            )
-        } else {
-            self.summary.clone()
+            ),
         }
     }
 }

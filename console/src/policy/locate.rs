@@ -44,10 +44,23 @@ fn is_null(node: &MarkedYaml<'_>) -> bool {
     node.data.is_null()
 }
 
-/// Whether the document is Envoy's or Kubernetes' rather than a policy.
+/// Whether the document is something else, with a policy inside if at all. A policy that lacks its
+/// version is still one: its errors say so.
 fn is_envelope(node: &MarkedYaml<'_>) -> bool {
-    let has = |key: &str| node.data.contains_mapping_key(key);
-    has("static_resources") || has("dynamic_resources") || (has("apiVersion") && has("kind"))
+    let any_of = |keys: &[&str]| {
+        let mut keys = keys.iter();
+        keys.any(|key| node.data.contains_mapping_key(key))
+    };
+    any_of(&["static_resources", "dynamic_resources", "apiVersion"])
+        || !any_of(&[
+            "version",
+            "mode",
+            "identity",
+            "connections",
+            "default",
+            "rules",
+            "audit",
+        ])
 }
 
 /// Looks for configurations at any depth.
@@ -251,7 +264,16 @@ x:
 
     #[test]
     fn a_file_without_a_policy_is_an_error() {
-        assert!(policies("static_resources: {}\n").is_err());
+        for other in [
+            "static_resources: {}\n",
+            "services: {}\n",
+            "[1]\n",
+            "text\n",
+        ] {
+            let problems = policies(other).unwrap_err();
+            assert!(problems[0].message.contains("no policy"), "{other}");
+        }
+        assert!(policies("default: allow\nrules: []\n").is_ok());
         assert!(policies("").is_err());
     }
 }

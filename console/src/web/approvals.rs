@@ -170,7 +170,8 @@ pub(super) async fn stream(State(app): State<App>, _session: SignedIn) -> Respon
             _ = stopping.wait_for(|stop| *stop) => false,
         };
         alive.then(|| {
-            let event = SseEvent::default().event("changed").data("");
+            // An event without data is one that browsers drop.
+            let event = SseEvent::default().event("changed").data("approvals");
             (Ok::<_, Infallible>(event), (changes, stopping))
         })
     });
