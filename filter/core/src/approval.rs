@@ -240,10 +240,7 @@ pub fn read_answer(answer: &CallAnswer) -> Answer {
     };
     match answer.status {
         Some(200) => Answer::Approved(given()),
-        Some(401) => Answer::Unavailable {
-            why: "it does not accept the gateway's credential (401)".to_owned(),
-            again: false,
-        },
+        // Any other ext_authz service: 403 is its no.
         Some(403) => match header("x-countersign-decision").as_str() {
             "pending" => Answer::Pending {
                 id: header("x-countersign-approval"),
@@ -251,14 +248,17 @@ pub fn read_answer(answer: &CallAnswer) -> Answer {
                 expires: header("x-countersign-ticket-expires").parse().ok(),
             },
             "superseded" => Answer::Superseded(header("x-countersign-approval")),
-            // Any other ext_authz service: 403 is its no.
             _ => Answer::Refused(given(), reason(&answer.body)),
         },
-        Some(status @ (429 | 500..=599)) => Answer::Unavailable {
-            why: format!("status {status}"),
-            again: true,
+        Some(401) => Answer::Unavailable {
+            why: "it does not accept the gateway's credential (401)".to_owned(),
+            again: false,
         },
-        Some(_) => Answer::Refused(given(), reason(&answer.body)),
+        // What it did not understand it has not refused; asking again changes nothing.
+        Some(status) => Answer::Unavailable {
+            why: format!("status {status}"),
+            again: matches!(status, 429 | 500..=599),
+        },
         None => Answer::Unavailable {
             why: "no answer".to_owned(),
             again: true,
