@@ -7,11 +7,26 @@
 //! - [`repository`]: where things are: sources, built programs, Envoy
 //! - [`process`]: one program that was started, its log, its end
 //! - [`stack`]: the three programs together
+//! - [`shared`]: one stack for the tests of a file
+//! - [`policy`]: the shipped policy, to be changed
+//! - [`curl`], [`git`]: clients
+//! - [`person`]: somebody at the console
+//! - [`wait`]: waiting for what another program is about to do
 
+pub mod curl;
+pub mod git;
+pub mod person;
+pub mod policy;
 pub mod process;
 pub mod repository;
+pub mod shared;
 pub mod stack;
+pub mod wait;
 
+pub use curl::{Answer, Curl};
+pub use person::Person;
 pub use process::Process;
 pub use repository::Repository;
+pub use shared::Shared;
 pub use stack::{Stack, StackOptions};
+pub use wait::eventually;

@@ -11,8 +11,10 @@ use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
+use crate::person::Person;
 use crate::process::Process;
 use crate::repository::Repository;
+use crate::wait::eventually;
 
 /// The credential that the simulated upstream demands and only Envoy has.
 pub const CREDENTIAL: &str = "ghs_SimulatedUpstreamCredential000000001";
@@ -33,6 +35,10 @@ pub struct StackOptions {
     pub workers: Option<u32>,
     /// More environment for Envoy.
     pub envoy_env: Vec<(String, String)>,
+    /// Another Envoy than the repository's.
+    pub envoy: Option<PathBuf>,
+    /// Another module than the one in `dist/`.
+    pub wasm: Option<PathBuf>,
 }
 
 /// All three programs, running. Fields are dropped in order: Envoy first, the folder last.
@@ -49,6 +55,7 @@ pub struct Stack {
     console_url: String,
     upstream_url: String,
     repository: Repository,
+    options: StackOptions,
     folder: TempDir,
 }
 
@@ -92,37 +99,8 @@ impl Stack {
             upstream: &upstream_url,
             console: &console_url,
         };
-        let bootstrap = write_bootstrap(&repository, dir, options, &addresses)?;
-        let admin_file = dir.join("admin-address");
-        let mut envoy = Process::start(
-            "envoy",
-            Command::new(repository.envoy()?)
-                .arg("-c")
-                .arg(&bootstrap)
-                .arg("--admin-address-path")
-                .arg(&admin_file)
-                .args([
-                    "--use-dynamic-base-id",
-                    "-l",
-                    "warning",
-                    "--component-log-level",
-                    "wasm:info",
-                    "--file-flush-interval-msec",
-                    "20",
-                ])
-                .arg("--concurrency")
-                .arg(options.workers.unwrap_or(1).to_string())
-                .env("GITHUB_TOKEN", CREDENTIAL)
-                .env("COUNTERSIGN_GATEWAY_KEY", GATEWAY_KEY)
-                .envs(options.envoy_env.iter().map(|(k, v)| (k, v))),
-            dir,
-        )?;
-        let admin_url = envoy.wait_for("admin address", |_| {
-            let address = fs::read_to_string(&admin_file).ok()?;
-            let url = format!("http://{}", address.trim());
-            let ready = get(&format!("{url}/ready")).ok()?;
-            ready.starts_with("LIVE").then_some(url)
-        })?;
+        write_bootstrap(&repository, dir, options, &addresses)?;
+        let (envoy, admin_url) = launch_envoy(&repository, dir, options)?;
         drop(held);
 
         Ok(Stack {
@@ -134,6 +112,7 @@ impl Stack {
             console_url,
             upstream_url,
             repository,
+            options: options.clone(),
             folder,
         })
     }
@@ -180,6 +159,14 @@ impl Stack {
         self.countersign(&arguments)
     }
 
+    /// Somebody of these groups who may sign in to the console.
+    ///
+    /// # Errors
+    /// When the console's command line refuses.
+    pub fn person(&self, name: &str, groups: &[&str]) -> Result<Person> {
+        Person::from_link(&self.console_url, &self.add_person(name, groups)?)
+    }
+
     /// Adds a person and returns what the command printed, sign-in link included.
     ///
     /// # Errors
@@ -218,6 +205,17 @@ impl Stack {
         Ok(())
     }
 
+    /// Starts Envoy again where it was, after it was stopped or killed.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub fn restart_envoy(&mut self) -> Result<()> {
+        let dir = self.folder.path();
+        fs::remove_file(dir.join(ADMIN_FILE))?;
+        (self.envoy, self.admin_url) = launch_envoy(&self.repository, dir, &self.options)?;
+        Ok(())
+    }
+
     /// Envoy's access log so far: one JSON object for each finished request.
     pub fn access_log(&self) -> Vec<Value> {
         let log = self.envoy.log();
@@ -234,6 +232,45 @@ impl Stack {
     pub fn seen(&self) -> Result<Value> {
         let text = get(&format!("{}/__seen", self.upstream_url))?;
         Ok(serde_json::from_str(&text)?)
+    }
+
+    /// The requests with this `User-Agent` that the upstream received.
+    ///
+    /// # Errors
+    /// As [`Stack::seen`].
+    pub fn seen_by(&self, agent: &str) -> Result<Vec<Value>> {
+        let seen = self.seen()?;
+        let requests = seen["requests"].as_array().context("no list of requests")?;
+        let of_agent = |r: &&Value| r["headers"]["user-agent"] == agent;
+        Ok(requests.iter().filter(of_agent).cloned().collect())
+    }
+
+    /// Waits until the upstream has received a request with this `User-Agent`.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub fn await_seen(&self, agent: &str) -> Result<Value> {
+        eventually(&format!("a request of {agent} upstream"), || {
+            self.seen_by(agent).ok()?.into_iter().next()
+        })
+    }
+
+    /// Waits for the access-log line of a request to a path that ends in `tail`.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub fn access_line(&self, tail: &str) -> Result<Value> {
+        eventually(&format!("the access log's line of {tail}"), || {
+            let mut lines = self.access_log().into_iter();
+            lines.find(|l| l["path"].as_str().is_some_and(|p| p.ends_with(tail)))
+        })
+    }
+
+    /// The folder of the upstream's own copy of `acme/<name>`.
+    pub fn bare(&self, name: &str) -> PathBuf {
+        self.folder()
+            .join("upstream/acme")
+            .join(format!("{name}.git"))
     }
 }
 
@@ -268,6 +305,44 @@ pub fn get(url: &str) -> Result<String> {
     Ok(agent.get(url).call()?.body_mut().read_to_string()?)
 }
 
+/// Where Envoy writes the address that its admin interface got.
+const ADMIN_FILE: &str = "admin-address";
+/// The bootstrap that it runs.
+const BOOTSTRAP: &str = "envoy.yaml";
+
+/// Starts Envoy on the written bootstrap and waits until it serves.
+fn launch_envoy(
+    repository: &Repository,
+    dir: &Path,
+    options: &StackOptions,
+) -> Result<(Process, String)> {
+    let admin_file = dir.join(ADMIN_FILE);
+    let program = match &options.envoy {
+        Some(path) => path.clone(),
+        None => repository.envoy()?,
+    };
+    let mut command = Command::new(program);
+    command.arg("-c").arg(dir.join(BOOTSTRAP));
+    command.arg("--admin-address-path").arg(&admin_file);
+    command.args(["--use-dynamic-base-id", "-l", "warning"]);
+    command.args(["--component-log-level", "wasm:info"]);
+    command.args(["--file-flush-interval-msec", "20"]);
+    command
+        .arg("--concurrency")
+        .arg(options.workers.unwrap_or(1).to_string())
+        .env("GITHUB_TOKEN", CREDENTIAL)
+        .env("COUNTERSIGN_GATEWAY_KEY", GATEWAY_KEY)
+        .envs(options.envoy_env.iter().map(|(k, v)| (k, v)));
+    let mut envoy = Process::start("envoy", &mut command, dir)?;
+    let admin_url = envoy.wait_for("admin address", |_| {
+        let address = fs::read_to_string(&admin_file).ok()?;
+        let url = format!("http://{}", address.trim());
+        let ready = get(&format!("{url}/ready")).ok()?;
+        ready.starts_with("LIVE").then_some(url)
+    })?;
+    Ok((envoy, admin_url))
+}
+
 fn serve(repository: &Repository, dir: &Path, listen: &str) -> Result<Process> {
     Process::start(
         "console",
@@ -292,7 +367,7 @@ fn write_bootstrap(
     dir: &Path,
     options: &StackOptions,
     addresses: &Addresses,
-) -> Result<PathBuf> {
+) -> Result<()> {
     let issuer = format!("{}/dev", addresses.console);
     let shipped = repository.read("envoy/reverse-proxy.yaml")?;
     ensure!(
@@ -304,7 +379,11 @@ fn write_bootstrap(
 
     let mut command = Command::new(repository.program("countersign")?);
     command.arg("bootstrap").arg(&source);
-    command.arg("--wasm").arg(repository.wasm()?);
+    let wasm = match &options.wasm {
+        Some(path) => path.clone(),
+        None => repository.wasm()?,
+    };
+    command.arg("--wasm").arg(wasm);
     command
         .arg("--listener")
         .arg(format!("gateway={}", addresses.gateway));
@@ -326,9 +405,8 @@ fn write_bootstrap(
     if let Some(edit) = options.edit_bootstrap {
         text = edit(text);
     }
-    let bootstrap = dir.join("envoy.yaml");
-    fs::write(&bootstrap, text)?;
-    Ok(bootstrap)
+    fs::write(dir.join(BOOTSTRAP), text)?;
+    Ok(())
 }
 
 /// A port of 127.0.0.1 for Envoy, which binds with SO_REUSEPORT, and the socket that keeps everyone
