@@ -138,6 +138,7 @@ const DECISIONS: [&str; 9] = [
     "held_expired",
     "undecided_denied",
     "undecided_allowed",
+    "unfinished",
     "observed",
 ];
 

@@ -60,6 +60,7 @@ pub(super) fn decision(word: &str) -> &str {
         "undecided_denied" => "undecided, denied",
         "undecided_allowed" => "undecided, let through",
         "observed" => "observed only",
+        "unfinished" => "ended before a decision",
         other => other,
     }
 }
