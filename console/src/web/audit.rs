@@ -19,7 +19,7 @@ const PAGE: u32 = 50;
 /// Chunks that are listed; a long stream has thousands.
 const CHUNKS: usize = 200;
 /// Fields that have a place of their own on the page, and so are not repeated as a row.
-const LONG: [&str; 3] = [
+const LONG: &[&str] = &[
     "countersign.request.body",
     "countersign.response.body",
     "countersign.response.chunks",
@@ -129,7 +129,7 @@ impl Row {
     }
 }
 
-const DECISIONS: [&str; 9] = [
+const DECISIONS: &[&str] = &[
     "allowed",
     "denied",
     "held",
@@ -167,8 +167,8 @@ pub(super) async fn list(
         frame,
         filtered: !asked.is_empty(),
         decisions: DECISIONS
-            .into_iter()
-            .map(|word| (word, text::decision(word), word == asked.decision))
+            .iter()
+            .map(|&word| (word, text::decision(word), word == asked.decision))
             .collect(),
         rows: Vec::new(),
         wrong: None,
