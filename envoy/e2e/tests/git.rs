@@ -146,12 +146,17 @@ fn a_refused_push_tells_who_refused_and_why() {
     });
     assert_eq!(told.code, 1, "{}", told.text);
     assert!(
-        told.text.contains("remote: Refused by bea: Not on a Friday."),
+        told.text
+            .contains("remote: Refused by bea: Not on a Friday."),
         "{}",
         told.text
     );
     assert!(told.text.contains("[remote rejected]"), "{}", told.text);
-    assert!(!told.text.contains("Everything up-to-date"), "{}", told.text);
+    assert!(
+        !told.text.contains("Everything up-to-date"),
+        "{}",
+        told.text
+    );
     assert_eq!(
         upstream_ref(&stack, "api", "refs/heads/main").unwrap(),
         before
@@ -254,7 +259,10 @@ fn several_refs_are_judged_together_and_none_moves_alone() {
         "{}",
         told.text
     );
-    assert_eq!(upstream_ref(&stack, "api", "refs/heads/main").unwrap(), main);
+    assert_eq!(
+        upstream_ref(&stack, "api", "refs/heads/main").unwrap(),
+        main
+    );
     let one = upstream_ref(&stack, "api", "refs/heads/agents/one").unwrap();
     assert_eq!(one, None);
 
@@ -332,8 +340,9 @@ fn without_a_token_git_is_asked_for_one_and_its_credential_helper_gives_it() {
     assert_eq!(refused.code, 128, "{}", refused.text);
 
     let token = stack.token("helped", &["agents"]).unwrap();
-    let helper =
-        format!("credential.helper=!f() {{ echo username=x-access-token; echo password={token}; }}; f");
+    let helper = format!(
+        "credential.helper=!f() {{ echo username=x-access-token; echo password={token}; }}; f"
+    );
     let told = told(git::plain().args(["-c", &helper, "ls-remote", &url])).unwrap();
     assert_eq!(told.code, 0, "{}", told.text);
     assert!(told.text.contains("refs/heads/main"), "{}", told.text);
