@@ -5,8 +5,11 @@
 //! joined by `countersign.exchange.id`. Tokens and credentials are never part of one: the types
 //! here have no place for them.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::effect::Now;
@@ -85,14 +88,14 @@ impl Captured {
 
     /// The text and its encoding: UTF-8 as it is (a character that truncation cut is left out),
     /// anything else in base64.
-    pub fn text(&self) -> (String, &'static str) {
+    pub fn text(&self) -> (Cow<'_, str>, &'static str) {
         match std::str::from_utf8(&self.bytes) {
-            Ok(text) => (text.to_owned(), "utf8"),
+            Ok(text) => (text.into(), "utf8"),
             Err(fault) if self.truncated && fault.error_len().is_none() => {
                 let whole = self.bytes.get(..fault.valid_up_to()).unwrap_or_default();
-                (String::from_utf8_lossy(whole).into_owned(), "utf8")
+                (String::from_utf8_lossy(whole), "utf8")
             }
-            Err(_) => (STANDARD.encode(&self.bytes), "base64"),
+            Err(_) => (STANDARD.encode(&self.bytes).into(), "base64"),
         }
     }
 }
@@ -117,14 +120,66 @@ pub struct Chunk {
     pub size: u64,
 }
 
-/// One record.
+/// One record. Attributes are written as JSON when they are added: a record is made for every
+/// exchange, and a tree of values would cost several times what the exchange itself does.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// Which half.
     pub kind: Kind,
     /// When it was made.
     pub time: Now,
-    attributes: Vec<Value>,
+    /// OTLP `KeyValue` objects, each followed by a comma.
+    attributes: Vec<u8>,
+}
+
+/// OTLP `AnyValue`, as proto3 JSON names its kinds.
+#[derive(Serialize)]
+enum Any<'a> {
+    #[serde(rename = "stringValue")]
+    Text(&'a str),
+    /// An int64, which is a string in proto3 JSON.
+    #[serde(rename = "intValue", serialize_with = "as_text")]
+    Number(u64),
+    #[serde(rename = "boolValue")]
+    Flag(bool),
+    #[serde(rename = "arrayValue")]
+    List(Values<Any<'a>>),
+    #[serde(rename = "kvlistValue")]
+    Map(Values<KeyValue<'a>>),
+}
+
+#[derive(Serialize)]
+struct Values<T> {
+    values: Vec<T>,
+}
+
+#[derive(Serialize)]
+struct KeyValue<'a> {
+    key: &'a str,
+    value: Any<'a>,
+}
+
+fn as_text<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(number)
+}
+
+impl<'a> Any<'a> {
+    fn list(values: impl Iterator<Item = Any<'a>>) -> Self {
+        Any::List(Values {
+            values: values.collect(),
+        })
+    }
+
+    fn texts(values: &'a [String]) -> Self {
+        Any::list(values.iter().map(|v| Any::Text(v)))
+    }
+
+    fn map(fields: impl IntoIterator<Item = (&'a str, Any<'a>)>) -> Self {
+        let entry = |(key, value)| KeyValue { key, value };
+        Any::Map(Values {
+            values: fields.into_iter().map(entry).collect(),
+        })
+    }
 }
 
 impl Record {
@@ -133,31 +188,31 @@ impl Record {
         Record {
             kind,
             time,
-            attributes: Vec::with_capacity(32),
+            attributes: Vec::with_capacity(4096),
         }
     }
 
     /// Adds a text; nothing for an empty one.
     pub fn text(&mut self, key: &str, value: &str) {
         if !value.is_empty() {
-            self.add(key, string(value));
+            self.add(key, Any::Text(value));
         }
     }
 
     /// Adds a number.
     pub fn number(&mut self, key: &str, value: u64) {
-        self.add(key, integer(value));
+        self.add(key, Any::Number(value));
     }
 
     /// Adds a truth value.
     pub fn flag(&mut self, key: &str, value: bool) {
-        self.add(key, json!({"boolValue": value}));
+        self.add(key, Any::Flag(value));
     }
 
     /// Adds a list of texts; nothing for an empty one.
     pub fn texts(&mut self, key: &str, values: &[String]) {
         if !values.is_empty() {
-            self.add(key, array(values.iter().map(|v| string(v)).collect()));
+            self.add(key, Any::texts(values));
         }
     }
 
@@ -166,7 +221,7 @@ impl Record {
         if !operations.is_empty() {
             self.add(
                 "countersign.operations",
-                array(operations.iter().map(operation).collect()),
+                Any::list(operations.iter().map(operation)),
             );
         }
     }
@@ -176,17 +231,7 @@ impl Record {
         if masks.is_empty() {
             return;
         }
-        let entry = |m: &MaskCount| {
-            kvlist(vec![
-                ("rule", string(&m.rule)),
-                ("count", integer(m.count)),
-                ("direction", string(m.direction)),
-            ])
-        };
-        self.add(
-            "countersign.masks",
-            array(masks.iter().map(entry).collect()),
-        );
+        self.add("countersign.masks", Any::list(masks.iter().map(mask)));
     }
 
     /// Adds a captured body under `countersign.<side>.body`.
@@ -195,10 +240,10 @@ impl Record {
             return;
         }
         let (text, encoding) = body.text();
-        self.add(&format!("countersign.{side}.body"), string(&text));
+        self.add(&format!("countersign.{side}.body"), Any::Text(&text));
         self.add(
             &format!("countersign.{side}.body.encoding"),
-            string(encoding),
+            Any::Text(encoding),
         );
         self.flag(
             &format!("countersign.{side}.body.truncated"),
@@ -212,103 +257,88 @@ impl Record {
             return;
         }
         let entry = |c: &Chunk| {
-            kvlist(vec![
-                ("offset_ms", integer(c.offset_ms)),
-                ("size", integer(c.size)),
+            Any::map([
+                ("offset_ms", Any::Number(c.offset_ms)),
+                ("size", Any::Number(c.size)),
             ])
         };
         self.add(
             "countersign.response.chunks",
-            array(chunks.iter().map(entry).collect()),
+            Any::list(chunks.iter().map(entry)),
         );
     }
 
-    /// The OTLP log record, numbered by its worker. `dropped` is how many records the worker has
-    /// lost so far: a ledger that misses numbers can tell loss from a cut.
-    pub fn to_otlp(&self, worker: &str, sequence: u64, dropped: u64) -> Value {
-        let (name, severity) = match self.kind {
-            Kind::Request => ("countersign.request", 9),
-            Kind::Outcome => ("countersign.outcome", 9),
+    /// The OTLP log record as JSON, numbered by its worker. `dropped` is how many records the worker
+    /// has lost so far: a ledger that misses numbers can tell loss from a cut.
+    pub fn into_otlp(mut self, worker: &str, sequence: u64, dropped: u64) -> Vec<u8> {
+        let name = match self.kind {
+            Kind::Request => "countersign.request",
+            Kind::Outcome => "countersign.outcome",
         };
-        let mut attributes = self.attributes.clone();
-        let mut add =
-            |key: &str, value: Value| attributes.push(json!({"key": key, "value": value}));
-        add("countersign.worker.id", string(worker));
-        add("countersign.worker.seq", integer(sequence));
+        self.text("countersign.worker.id", worker);
+        self.number("countersign.worker.seq", sequence);
         if dropped > 0 {
-            add("countersign.worker.dropped", integer(dropped));
+            self.number("countersign.worker.dropped", dropped);
         }
-        let time = self.time.0.to_string();
-        json!({
-            "timeUnixNano": time,
-            "observedTimeUnixNano": time,
-            "severityNumber": severity,
-            "eventName": name,
-            "body": {"stringValue": name},
-            "attributes": attributes,
-        })
+        let time = self.time.0;
+        let mut json = format!(
+            r#"{{"timeUnixNano":"{time}","observedTimeUnixNano":"{time}","severityNumber":9,"eventName":"{name}","body":{{"stringValue":"{name}"}},"attributes":["#
+        )
+        .into_bytes();
+        json.reserve_exact(self.attributes.len() + 2);
+        // The last comma ends nothing.
+        self.attributes.pop();
+        json.append(&mut self.attributes);
+        json.extend_from_slice(b"]}");
+        json
     }
 
-    fn add(&mut self, key: &str, value: Value) {
-        self.attributes.push(json!({"key": key, "value": value}));
+    fn add(&mut self, key: &str, value: Any) {
+        // Writing to memory does not fail, and no type here refuses to be written.
+        let _ = serde_json::to_writer(&mut self.attributes, &KeyValue { key, value });
+        self.attributes.push(b',');
     }
 }
 
-fn operation(operation: &Operation) -> Value {
+fn mask(mask: &MaskCount) -> Any<'_> {
+    Any::map([
+        ("rule", Any::Text(&mask.rule)),
+        ("count", Any::Number(mask.count)),
+        ("direction", Any::Text(mask.direction)),
+    ])
+}
+
+fn operation(operation: &Operation) -> Any<'_> {
     let mut fields = vec![
-        ("name", string(&operation.name)),
-        (
-            "aliases",
-            array(operation.aliases.iter().map(|a| string(a)).collect()),
-        ),
+        ("name", Any::Text(&operation.name)),
+        ("aliases", Any::texts(&operation.aliases)),
     ];
-    let target = |t: &Target| match t {
-        Target::None => None,
-        Target::Known(value) => Some(string(value)),
-        Target::Any => Some(string("*")),
-    };
-    fields.extend(target(&operation.repo).map(|v| ("repo", v)));
-    fields.extend(target(&operation.reference).map(|v| ("ref", v)));
+    fields.extend(target(&operation.repo).map(|v| ("repo", Any::Text(v))));
+    fields.extend(target(&operation.reference).map(|v| ("ref", Any::Text(v))));
     match &operation.paths {
         Paths::None => {}
         Paths::Known(paths) => {
-            fields.push(("paths", array(paths.iter().map(|p| string(p)).collect())));
-            fields.push(("paths_known", json!({"boolValue": true})));
+            fields.push(("paths", Any::texts(paths)));
+            fields.push(("paths_known", Any::Flag(true)));
         }
-        Paths::Unknown => fields.push(("paths_known", json!({"boolValue": false}))),
+        Paths::Unknown => fields.push(("paths_known", Any::Flag(false))),
     }
     if !operation.attributes.is_empty() {
-        let attributes = operation
-            .attributes
-            .iter()
-            .map(|(k, v)| (k.as_str(), string(v)))
-            .collect();
-        fields.push(("attributes", kvlist(attributes)));
+        let attributes = operation.attributes.iter();
+        let attributes = Any::map(attributes.map(|(k, v)| (k.as_str(), Any::Text(v))));
+        fields.push(("attributes", attributes));
     }
-    fields.push(("write", json!({"boolValue": operation.write})));
-    kvlist(fields)
+    fields.push(("write", Any::Flag(operation.write)));
+    Any::map(fields)
 }
 
-/// `AnyValue.stringValue`.
-fn string(value: &str) -> Value {
-    json!({"stringValue": value})
-}
-
-/// `AnyValue.intValue`: an int64, which is a string in proto3 JSON.
-fn integer(value: u64) -> Value {
-    json!({"intValue": value.to_string()})
-}
-
-fn array(values: Vec<Value>) -> Value {
-    json!({"arrayValue": {"values": values}})
-}
-
-fn kvlist(fields: Vec<(&str, Value)>) -> Value {
-    let values: Vec<Value> = fields
-        .into_iter()
-        .map(|(key, value)| json!({"key": key, "value": value}))
-        .collect();
-    json!({"kvlistValue": {"values": values}})
+/// A target as records show it: `*` where it could be any.
+fn target(target: &Target) -> Option<&str> {
+    match target {
+        Target::None => None,
+        Target::Known(value) => Some(value),
+        Target::Any => Some("*"),
+    }
 }
 
 /// An operation as plain JSON, for the approval service.
@@ -316,13 +346,8 @@ pub fn operation_json(operation: &Operation) -> Value {
     let mut fields = Map::new();
     fields.insert("name".to_owned(), json!(operation.name));
     fields.insert("aliases".to_owned(), json!(operation.aliases));
-    let target = |t: &Target| match t {
-        Target::None => None,
-        Target::Known(value) => Some(json!(value)),
-        Target::Any => Some(json!("*")),
-    };
-    fields.extend(target(&operation.repo).map(|v| ("repo".to_owned(), v)));
-    fields.extend(target(&operation.reference).map(|v| ("ref".to_owned(), v)));
+    fields.extend(target(&operation.repo).map(|v| ("repo".to_owned(), json!(v))));
+    fields.extend(target(&operation.reference).map(|v| ("ref".to_owned(), json!(v))));
     match &operation.paths {
         Paths::None => {}
         Paths::Known(paths) => {
@@ -345,7 +370,7 @@ mod tests {
     fn a_captured_text_is_cut_between_characters() {
         let mut captured = Captured::default();
         captured.add("grün".as_bytes(), 3);
-        assert_eq!(captured.text(), ("gr".to_owned(), "utf8"));
+        assert_eq!(captured.text(), ("gr".into(), "utf8"));
         assert!(captured.truncated);
         captured.add(b"more", 3);
         assert_eq!(captured.bytes.len(), 3);
@@ -355,17 +380,88 @@ mod tests {
     fn bytes_that_are_no_text_are_kept_in_base64() {
         let mut captured = Captured::default();
         captured.add(&[0xff, 0x00], 10);
-        assert_eq!(captured.text(), ("/wA=".to_owned(), "base64"));
+        assert_eq!(captured.text(), ("/wA=".into(), "base64"));
     }
 
     #[test]
     fn numbers_are_strings_in_otlp_json() {
         let mut record = Record::new(Kind::Request, Now(7));
         record.number("http.request.body.size", 5);
-        let otlp = record.to_otlp("w", 3, 0);
+        let otlp: Value = serde_json::from_slice(&record.into_otlp("w", 3, 0)).unwrap();
         assert_eq!(otlp["timeUnixNano"], "7");
         assert_eq!(otlp["eventName"], "countersign.request");
         assert_eq!(otlp["attributes"][0]["value"]["intValue"], "5");
         assert_eq!(otlp["attributes"][2]["key"], "countersign.worker.seq");
+    }
+
+    #[test]
+    fn a_record_is_json_whatever_its_texts_hold() {
+        let mut record = Record::new(Kind::Outcome, Now(7));
+        let odd = "a\"b\\c\n\u{1}\u{2028}ü</script>";
+        record.text("user_agent.original", odd);
+        record.text("user.email", "");
+        record.texts("countersign.not_captured", &[odd.to_owned()]);
+        let mut operation = Operation {
+            name: "ref.push".to_owned(),
+            reference: Target::Any,
+            paths: Paths::Known(vec![odd.to_owned()]),
+            write: true,
+            ..Operation::default()
+        };
+        operation
+            .attributes
+            .insert("old".to_owned(), odd.to_owned());
+        record.operations(&[operation]);
+        record.masks(&[MaskCount {
+            rule: "github".to_owned(),
+            count: 2,
+            direction: "request",
+        }]);
+        record.chunks(&[Chunk {
+            offset_ms: 1,
+            size: 2,
+        }]);
+        let otlp: Value = serde_json::from_slice(&record.into_otlp("w", 3, 1)).unwrap();
+        let string = |s: &str| json!({"stringValue": s});
+        let kvlist = |values: Value| json!({"kvlistValue": {"values": values}});
+        let operation = kvlist(json!([
+            {"key": "name", "value": string("ref.push")},
+            {"key": "aliases", "value": {"arrayValue": {"values": []}}},
+            {"key": "ref", "value": string("*")},
+            {"key": "paths", "value": {"arrayValue": {"values": [string(odd)]}}},
+            {"key": "paths_known", "value": {"boolValue": true}},
+            {"key": "attributes", "value": kvlist(json!([{"key": "old", "value": string(odd)}]))},
+            {"key": "write", "value": {"boolValue": true}},
+        ]));
+        let mask = kvlist(json!([
+            {"key": "rule", "value": string("github")},
+            {"key": "count", "value": {"intValue": "2"}},
+            {"key": "direction", "value": string("request")},
+        ]));
+        let chunk = kvlist(json!([
+            {"key": "offset_ms", "value": {"intValue": "1"}},
+            {"key": "size", "value": {"intValue": "2"}},
+        ]));
+        let list = |value: Value| json!({"arrayValue": {"values": [value]}});
+        assert_eq!(
+            otlp,
+            json!({
+                "timeUnixNano": "7",
+                "observedTimeUnixNano": "7",
+                "severityNumber": 9,
+                "eventName": "countersign.outcome",
+                "body": string("countersign.outcome"),
+                "attributes": [
+                    {"key": "user_agent.original", "value": string(odd)},
+                    {"key": "countersign.not_captured", "value": list(string(odd))},
+                    {"key": "countersign.operations", "value": list(operation)},
+                    {"key": "countersign.masks", "value": list(mask)},
+                    {"key": "countersign.response.chunks", "value": list(chunk)},
+                    {"key": "countersign.worker.id", "value": string("w")},
+                    {"key": "countersign.worker.seq", "value": {"intValue": "3"}},
+                    {"key": "countersign.worker.dropped", "value": {"intValue": "1"}},
+                ],
+            })
+        );
     }
 }

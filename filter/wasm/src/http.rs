@@ -125,7 +125,7 @@ impl HttpContext for Http {
     }
 
     fn on_log(&mut self) {
-        let ended = host::ended();
+        let ended = host::ended(self.stream.borrow().knows_status());
         let effects = self
             .shared
             .with_worker(|worker| self.stream.borrow_mut().on_log(worker, &ended, host::now()));

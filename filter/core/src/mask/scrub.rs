@@ -81,6 +81,14 @@ impl Scrub {
             .unwrap_or(usize::MAX)
     }
 
+    /// Whether one of the secrets is in a text that is complete, in any spelling.
+    #[must_use]
+    pub fn is_in(&self, text: &[u8]) -> bool {
+        let mut spans = Vec::new();
+        self.search(text, 0, true, &mut spans);
+        !spans.is_empty()
+    }
+
     /// Whether a secret begins at `at`.
     fn at(&self, text: &[u8], at: usize, end_of_text: bool) -> Verdict {
         let mut best = Verdict::No;

@@ -1,6 +1,6 @@
 //! What remains of an exchange: its records and its line in Envoy's access log.
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::{Phase, Stream};
 use crate::effect::{Effect, Now};
@@ -19,6 +19,19 @@ pub struct Ended {
     pub details: String,
     /// `response.flags`, as Envoy's bit set.
     pub flags: u64,
+}
+
+/// The line in the access log.
+#[derive(Serialize)]
+struct Summary<'a> {
+    exchange: &'a str,
+    decision: &'static str,
+    reason: Option<&'static str>,
+    rule: Option<&'a str>,
+    user: Option<&'a str>,
+    connection: Option<&'a str>,
+    operations: Vec<&'a str>,
+    end: &'static str,
 }
 
 impl Stream {
@@ -54,7 +67,7 @@ impl Stream {
             record.text("countersign.response.flags", &format!("{:#x}", ended.flags));
         }
         // A loss is counted by the queue and shows in the ledger as a gap.
-        let _ = worker.submit(&record, None);
+        let _ = worker.submit(record, None);
         let line = self.summary(how);
         self.effects.push(Effect::Summary(line));
     }
@@ -148,23 +161,24 @@ impl Stream {
         }
     }
 
-    fn summary(&self, how: &str) -> String {
+    fn summary(&self, how: &'static str) -> String {
         let operations: Vec<&str> = self
             .operations
             .iter()
             .take(3)
             .map(|o| o.name.as_str())
             .collect();
-        json!({
-            "exchange": self.exchange,
-            "decision": self.outcome.decision.code(),
-            "reason": self.outcome.reason.map(|r| r.code()),
-            "rule": self.outcome.rule,
-            "user": self.identity().map(|i| i.subject.as_str()),
-            "connection": self.connection().map(|c| c.name.as_str()),
-            "operations": operations,
-            "end": how,
-        })
-        .to_string()
+        let summary = Summary {
+            exchange: &self.exchange,
+            decision: self.outcome.decision.code(),
+            reason: self.outcome.reason.map(|r| r.code()),
+            rule: self.outcome.rule.as_deref(),
+            user: self.identity().map(|i| i.subject.as_str()),
+            connection: self.connection().map(|c| c.name.as_str()),
+            operations,
+            end: how,
+        };
+        // Nothing in it refuses to be written.
+        serde_json::to_string(&summary).unwrap_or_default()
     }
 }

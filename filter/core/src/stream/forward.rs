@@ -28,7 +28,7 @@ impl Stream {
         match self.policy.audit.delivery {
             Delivery::Strict => {
                 let record = self.record(Kind::Request, now);
-                self.await_record(worker, &record, AfterRecord::Release, now);
+                self.await_record(worker, record, AfterRecord::Release, now);
             }
             Delivery::BestEffort => self.release(now),
         }
@@ -38,7 +38,7 @@ impl Stream {
     pub(super) fn await_record(
         &mut self,
         worker: &mut Worker,
-        record: &Record,
+        record: Record,
         next: AfterRecord,
         now: Now,
     ) {

@@ -65,10 +65,10 @@ impl Stream {
         self.effects.push(Effect::Count(Counter::Held, 1));
         let record = self.record(Kind::Request, now);
         match self.policy.audit.delivery {
-            Delivery::Strict => self.await_record(worker, &record, AfterRecord::Ask, now),
+            Delivery::Strict => self.await_record(worker, record, AfterRecord::Ask, now),
             Delivery::BestEffort => {
                 // A loss is counted by the queue and does not stop the request.
-                let _ = worker.submit(&record, None);
+                let _ = worker.submit(record, None);
                 self.request_recorded = true;
                 self.ask(worker, now);
             }

@@ -368,6 +368,11 @@ impl Stream {
         matches!(self.phase, Phase::Released) && self.response.is_read()
     }
 
+    /// Whether the status of the answer is known; if not, [`Ended`] has to tell it.
+    pub fn knows_status(&self) -> bool {
+        self.response.status.is_some()
+    }
+
     /// Whether the request has been handed on: its body then comes piece by piece. Until then Envoy
     /// tells the size of everything so far.
     pub fn is_flowing(&self) -> bool {

@@ -211,8 +211,9 @@ impl Stream {
 
     /// The value without the credential; `None` if it was not in it.
     fn scrubbed(&self, scrub: &Rc<Scrub>, value: &[u8]) -> Option<Vec<u8>> {
-        let masked = mask_whole(&self.policy.masking.none, Some(scrub), Format::Text, value);
-        (!masked.findings.is_empty()).then_some(masked.body)
+        scrub
+            .is_in(value)
+            .then(|| mask_whole(&self.policy.masking.none, Some(scrub), Format::Text, value).body)
     }
 
     /// The injected credential, to be found in answers.

@@ -181,9 +181,10 @@ impl Worker {
     ///
     /// # Errors
     /// The queue is full; the record is lost and counted.
-    pub fn submit(&mut self, record: &Record, waiter: Option<StreamId>) -> Result<(), Refusal> {
-        self.wanted = true;
-        self.queue.push(record, waiter)
+    pub fn submit(&mut self, record: Record, waiter: Option<StreamId>) -> Result<(), Refusal> {
+        let pushed = self.queue.push(record, waiter);
+        self.wanted |= self.queue.is_urgent();
+        pushed
     }
 
     /// Wakes `stream` at `at`.
@@ -206,6 +207,11 @@ impl Worker {
     /// [`Worker::take_wanted`] says so.
     pub fn poll(&mut self, now: Now) -> Vec<WorkerEffect> {
         let mut effects = Vec::new();
+        self.work(true, now, &mut effects);
+        effects
+    }
+
+    fn work(&mut self, deliver: bool, now: Now, effects: &mut Vec<WorkerEffect>) {
         while let Some((at, stream)) = self.timers.first().copied()
             && at <= now
         {
@@ -218,11 +224,10 @@ impl Worker {
         for (fetch, call) in self.keys.due(now) {
             effects.push(WorkerEffect::Call(Purpose::Keys(fetch), call));
         }
-        if let Some(call) = self.queue.next_batch(now) {
+        if deliver && let Some(call) = self.queue.next_batch(now) {
             effects.push(WorkerEffect::Call(Purpose::Records, call));
         }
-        self.count_dropped(&mut effects);
-        effects
+        self.count_dropped(effects);
     }
 
     /// The answer to a call of the worker.
@@ -246,7 +251,8 @@ impl Worker {
             Purpose::Records => self.on_delivery(&answer, now, &mut effects),
         }
         // An answer makes room for the next batch, or names the next fetch.
-        effects.extend(self.poll(now));
+        let deliver = self.queue.is_urgent();
+        self.work(deliver, now, &mut effects);
         effects
     }
 

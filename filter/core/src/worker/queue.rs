@@ -1,7 +1,8 @@
 //! The worker's queue of audit records: numbered, batched, sent again until acknowledged.
 //!
 //! One batch is under way at a time; what arrives meanwhile makes the next one, so load sets the
-//! batch size and no timer delays a record. A sink that fails is asked again with growing pauses.
+//! batch size. A record that a request waits for is urgent; the others go with the next batch, the
+//! next tick, or as soon as they fill a batch: a call for every record costs more than the exchange. A sink that fails is asked again with growing pauses.
 //! A batch that the sink calls malformed is split, so that one bad record takes only itself along.
 
 use std::collections::VecDeque;
@@ -52,7 +53,7 @@ pub enum Delivered {
 
 #[derive(Debug)]
 struct Entry {
-    json: String,
+    json: Vec<u8>,
     waiter: Option<StreamId>,
 }
 
@@ -102,18 +103,22 @@ impl Queue {
     ///
     /// # Errors
     /// The queue is full. The number is used up all the same: the gap shows in the ledger.
-    pub fn push(&mut self, record: &Record, waiter: Option<StreamId>) -> Result<(), Refusal> {
+    pub fn push(&mut self, record: Record, waiter: Option<StreamId>) -> Result<(), Refusal> {
         self.sequence += 1;
         if self.waiting.len() + self.in_flight.len() >= self.capacity || self.bytes >= QUEUE_BYTES {
             self.dropped += 1;
             return Err(Refusal);
         }
-        let json = record
-            .to_otlp(&self.worker, self.sequence, self.dropped)
-            .to_string();
+        let json = record.into_otlp(&self.worker, self.sequence, self.dropped);
         self.bytes += json.len();
         self.waiting.push_back(Entry { json, waiter });
         Ok(())
+    }
+
+    /// Whether a delivery should begin now, and not at the next tick.
+    pub fn is_urgent(&self) -> bool {
+        let full = self.waiting.len() >= BATCH_RECORDS || self.bytes >= BATCH_BYTES;
+        self.in_flight.is_empty() && (full || self.waiting.iter().any(|e| e.waiter.is_some()))
     }
 
     /// The next delivery, if one is due.
@@ -226,15 +231,18 @@ impl Queue {
         ]});
         let scope = json!({"name": "countersign", "version": env!("CARGO_PKG_VERSION")});
         // The records are JSON already; only the wrapping is made here.
-        let mut body = String::with_capacity(size + 512);
-        body.push_str(&format!(r#"{{"resourceLogs":[{{"resource":{resource},"scopeLogs":[{{"scope":{scope},"logRecords":["#));
+        let head = format!(
+            r#"{{"resourceLogs":[{{"resource":{resource},"scopeLogs":[{{"scope":{scope},"logRecords":["#
+        );
+        let mut body = head.into_bytes();
+        body.reserve_exact(size + self.in_flight.len() + 8);
         for (i, entry) in self.in_flight.iter().enumerate() {
             if i > 0 {
-                body.push(',');
+                body.push(b',');
             }
-            body.push_str(&entry.json);
+            body.extend_from_slice(&entry.json);
         }
-        body.push_str("]}]}]}");
+        body.extend_from_slice(b"]}]}]}");
         let mut headers = vec![
             (":method".to_owned(), "POST".to_owned()),
             (":path".to_owned(), self.path.clone()),
@@ -250,7 +258,7 @@ impl Queue {
         Call {
             cluster: self.cluster.clone(),
             headers,
-            body: body.into_bytes(),
+            body,
             timeout_ms: 10_000,
         }
     }

@@ -56,7 +56,7 @@ const T: Now = Now(1_000_000_000_000);
 #[test]
 fn what_arrives_during_a_delivery_makes_the_next_one() {
     let mut queue = Queue::new(&audit(100), "w");
-    queue.push(&record(), Some(7)).unwrap();
+    queue.push(record(), Some(7)).unwrap();
     let first = queue.next_batch(T).unwrap();
     assert_eq!(sequences(&first), [1]);
     assert!(
@@ -64,8 +64,8 @@ fn what_arrives_during_a_delivery_makes_the_next_one() {
             .headers
             .contains(&("authorization".into(), "Bearer gateway-key".into()))
     );
-    queue.push(&record(), None).unwrap();
-    queue.push(&record(), Some(9)).unwrap();
+    queue.push(record(), None).unwrap();
+    queue.push(record(), Some(9)).unwrap();
     assert_eq!(queue.next_batch(T), None, "one delivery at a time");
     assert_eq!(
         queue.on_answer(&answer(200), T),
@@ -81,7 +81,7 @@ fn what_arrives_during_a_delivery_makes_the_next_one() {
 fn a_failed_delivery_is_sent_again_whole_and_in_order_after_a_growing_pause() {
     let mut queue = Queue::new(&audit(100), "w");
     for _ in 0..3 {
-        queue.push(&record(), None).unwrap();
+        queue.push(record(), None).unwrap();
     }
     let mut at = T;
     let mut pauses = Vec::new();
@@ -116,7 +116,7 @@ fn a_failed_delivery_is_sent_again_whole_and_in_order_after_a_growing_pause() {
 fn a_record_that_the_sink_calls_malformed_takes_only_itself_along() {
     let mut queue = Queue::new(&audit(100), "w");
     for waiter in [1, 2, 3] {
-        queue.push(&record(), Some(waiter)).unwrap();
+        queue.push(record(), Some(waiter)).unwrap();
     }
     queue.next_batch(T).unwrap();
     assert!(matches!(
@@ -146,7 +146,7 @@ fn a_record_that_the_sink_calls_malformed_takes_only_itself_along() {
 #[test]
 fn partial_success_is_no_success_for_those_who_wait() {
     let mut queue = Queue::new(&audit(100), "w");
-    queue.push(&record(), Some(5)).unwrap();
+    queue.push(record(), Some(5)).unwrap();
     queue.next_batch(T).unwrap();
     let body = br#"{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"no"}}"#.to_vec();
     let partial = CallAnswer {
@@ -162,13 +162,13 @@ fn partial_success_is_no_success_for_those_who_wait() {
 #[test]
 fn a_full_queue_refuses_counts_and_leaves_a_gap() {
     let mut queue = Queue::new(&audit(2), "w");
-    queue.push(&record(), None).unwrap();
-    queue.push(&record(), None).unwrap();
-    assert_eq!(queue.push(&record(), None), Err(Refusal));
+    queue.push(record(), None).unwrap();
+    queue.push(record(), None).unwrap();
+    assert_eq!(queue.push(record(), None), Err(Refusal));
     assert_eq!(queue.take_dropped(), 1);
     queue.next_batch(T).unwrap();
     queue.on_answer(&answer(200), T);
-    queue.push(&record(), None).unwrap();
+    queue.push(record(), None).unwrap();
     let next = queue.next_batch(T).unwrap();
     assert_eq!(
         sequences(&next),
@@ -185,7 +185,7 @@ fn a_full_queue_refuses_counts_and_leaves_a_gap() {
 #[test]
 fn a_stream_that_has_gone_is_not_woken() {
     let mut queue = Queue::new(&audit(10), "w");
-    queue.push(&record(), Some(5)).unwrap();
+    queue.push(record(), Some(5)).unwrap();
     queue.next_batch(T).unwrap();
     queue.forget(5);
     assert_eq!(
@@ -195,4 +195,25 @@ fn a_stream_that_has_gone_is_not_woken() {
             wake: vec![]
         }
     );
+}
+
+#[test]
+fn only_a_waiting_request_or_a_full_batch_is_urgent() {
+    let mut queue = Queue::new(&audit(1000), "w");
+    queue.push(record(), None).unwrap();
+    assert!(!queue.is_urgent());
+    queue.push(record(), Some(7)).unwrap();
+    assert!(queue.is_urgent());
+    assert_eq!(sequences(&queue.next_batch(T).unwrap()), [1, 2]);
+    queue.push(record(), Some(8)).unwrap();
+    assert!(!queue.is_urgent(), "one delivery at a time");
+    queue.on_answer(&answer(200), T);
+    assert!(queue.is_urgent(), "a request waits");
+    queue.next_batch(T).unwrap();
+    queue.on_answer(&answer(200), T);
+    for _ in 0..BATCH_RECORDS {
+        assert!(!queue.is_urgent());
+        queue.push(record(), None).unwrap();
+    }
+    assert!(queue.is_urgent(), "a batch is full");
 }
