@@ -105,9 +105,8 @@ pub fn source() -> Source {
     }
 }
 
-/// How the exchange ended. A property costs more than all headers: the status is asked for only if
-/// the engine has not seen it.
-pub fn ended(knows_status: bool) -> Ended {
+/// How the exchange ended.
+pub fn ended() -> Ended {
     let property = |name: &str| {
         hostcalls::get_property(vec!["response", name])
             .ok()
@@ -115,9 +114,7 @@ pub fn ended(knows_status: bool) -> Ended {
     };
     let number = |name: &str| Some(i64::from_le_bytes(property(name)?.try_into().ok()?));
     Ended {
-        status: (!knows_status)
-            .then(|| number("code"))
-            .flatten()
+        status: number("code")
             .and_then(|code| u16::try_from(code).ok())
             .filter(|code| *code > 0),
         details: property("code_details")

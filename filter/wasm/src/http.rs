@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use countersign_core::effect::Flow;
-use countersign_core::stream::Stream;
+use countersign_core::stream::{Ended, Stream};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType};
 
@@ -125,7 +125,11 @@ impl HttpContext for Http {
     }
 
     fn on_log(&mut self) {
-        let ended = host::ended(self.stream.borrow().knows_status());
+        // Reading a property costs as much as all headers.
+        let ended = match self.stream.borrow().wants_ending() {
+            true => host::ended(),
+            false => Ended::default(),
+        };
         let effects = self
             .shared
             .with_worker(|worker| self.stream.borrow_mut().on_log(worker, &ended, host::now()));

@@ -368,9 +368,10 @@ impl Stream {
         matches!(self.phase, Phase::Released) && self.response.is_read()
     }
 
-    /// Whether the status of the answer is known; if not, [`Ended`] has to tell it.
-    pub fn knows_status(&self) -> bool {
-        self.response.status.is_some()
+    /// Whether Envoy has to tell how the exchange ended: an answer without an error that came whole
+    /// explains itself.
+    pub fn wants_ending(&self) -> bool {
+        !self.response.ended || self.response.status.is_none_or(|status| status >= 400)
     }
 
     /// Whether the request has been handed on: its body then comes piece by piece. Until then Envoy
