@@ -2,6 +2,7 @@
 //! callers up, and each looks into the database, which knows the one that may go through.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -9,38 +10,62 @@ use tokio::sync::Notify;
 /// Where callers wait.
 #[derive(Clone, Default)]
 pub struct Desk {
-    seats: Arc<Mutex<HashMap<String, Vec<Arc<Notify>>>>>,
+    seats: Arc<Mutex<HashMap<String, Vec<Arc<Place>>>>>,
+}
+
+struct Place {
+    bell: Notify,
+    exchange: String,
+    /// The exchange has ended while its question was open.
+    ended: AtomicBool,
 }
 
 /// A caller's place; given up when dropped.
 pub struct Seat {
     desk: Desk,
     fingerprint: String,
-    bell: Arc<Notify>,
+    place: Arc<Place>,
 }
 
 impl Desk {
-    /// Takes a place for `fingerprint`.
-    pub fn sit(&self, fingerprint: &str) -> Seat {
-        let bell = Arc::new(Notify::new());
+    /// Takes a place for `fingerprint`, for the caller of `exchange`.
+    pub fn sit(&self, fingerprint: &str, exchange: &str) -> Seat {
+        let place = Arc::new(Place {
+            bell: Notify::new(),
+            exchange: exchange.to_owned(),
+            ended: AtomicBool::new(false),
+        });
         self.with(|seats| {
             seats
                 .entry(fingerprint.to_owned())
                 .or_default()
-                .push(Arc::clone(&bell));
+                .push(Arc::clone(&place));
         });
         Seat {
             desk: self.clone(),
             fingerprint: fingerprint.to_owned(),
-            bell,
+            place,
         }
     }
 
     /// Wakes everybody who waits for `fingerprint`. A bell rung before its caller listens is kept.
     pub fn ring(&self, fingerprint: &str) {
         self.with(|seats| {
-            for bell in seats.get(fingerprint).into_iter().flatten() {
-                bell.notify_one();
+            for place in seats.get(fingerprint).into_iter().flatten() {
+                place.bell.notify_one();
+            }
+        });
+    }
+
+    /// Sends away whoever waits for an exchange that has ended: Envoy does not cancel the call of a
+    /// Wasm filter when the stream goes that the call was made for, but the filter records its end.
+    pub fn ended(&self, exchanges: &[String]) {
+        self.with(|seats| {
+            for place in seats.values().flatten() {
+                if exchanges.contains(&place.exchange) {
+                    place.ended.store(true, Ordering::Relaxed);
+                    place.bell.notify_one();
+                }
             }
         });
     }
@@ -50,7 +75,7 @@ impl Desk {
         self.with(|seats| seats.values().map(Vec::len).sum())
     }
 
-    fn with<T>(&self, look: impl FnOnce(&mut HashMap<String, Vec<Arc<Notify>>>) -> T) -> T {
+    fn with<T>(&self, look: impl FnOnce(&mut HashMap<String, Vec<Arc<Place>>>) -> T) -> T {
         look(&mut self.seats.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -63,16 +88,21 @@ impl Seat {
 
     /// Returns when there is something to look at.
     pub async fn woken(&self) {
-        self.bell.notified().await;
+        self.place.bell.notified().await;
+    }
+
+    /// Whether its exchange has ended, so that no answer can reach the caller.
+    pub fn is_left(&self) -> bool {
+        self.place.ended.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         self.desk.with(|seats| {
-            if let Some(bells) = seats.get_mut(&self.fingerprint) {
-                bells.retain(|bell| !Arc::ptr_eq(bell, &self.bell));
-                if bells.is_empty() {
+            if let Some(places) = seats.get_mut(&self.fingerprint) {
+                places.retain(|place| !Arc::ptr_eq(place, &self.place));
+                if places.is_empty() {
                     seats.remove(&self.fingerprint);
                 }
             }

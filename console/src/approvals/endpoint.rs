@@ -90,7 +90,7 @@ async fn hold_until_answered(
     // Seated before asking: a decision that follows the question finds the caller listening.
     let mut waiting = Waiting {
         app: app.clone(),
-        seat: app.desk.sit(&fingerprint),
+        seat: app.desk.sit(&fingerprint, &caller.exchange),
         caller: Some(caller.clone()),
     };
     let asking = caller.clone();
@@ -108,6 +108,10 @@ async fn hold_until_answered(
             // A console that stops gives everybody the ticket rather than an error.
             _ = stopping.wait_for(|stop| *stop) => true,
         };
+        if waiting.seat.is_left() {
+            // Dropped with its caller, `waiting` notes that nobody is there any more.
+            return Ok(standing);
+        }
         let (approval, looking, now) = (approval.clone(), caller.clone(), app.clock.now());
         standing = app
             .store

@@ -50,6 +50,8 @@ pub async fn take(State(app): State<App>, request: Request) -> Response {
     let now = app.clock.now();
     let (records, bad) = record::records(batch, now);
     let rejected = bad.len() as u64;
+    let outcomes = records.iter().filter(|r| r.half == record::Half::Outcome);
+    let ended: Vec<String> = outcomes.map(|r| r.exchange.clone()).collect();
     let kept = if records.is_empty() {
         Ok(super::Kept::default())
     } else {
@@ -58,6 +60,7 @@ pub async fn take(State(app): State<App>, request: Request) -> Response {
     match kept {
         Ok(kept) => {
             app.intake.count(now, kept, rejected);
+            app.desk.ended(&ended);
             if let Some(why) = bad.first() {
                 tracing::warn!(rejected, %why, "log records were rejected");
             }

@@ -108,6 +108,21 @@ impl Person {
         })
     }
 
+    /// The exchanges of an identity, once at least `count` of them have ended.
+    ///
+    /// # Errors
+    /// When there are never as many.
+    pub fn exchanges_of(&self, subject: &str, count: usize) -> Result<Vec<Value>> {
+        eventually(&format!("{count} exchanges of {subject}"), || {
+            let list = self
+                .get(&format!("/api/v1/exchanges?limit=500&user={subject}"))
+                .ok()?;
+            let list = list["exchanges"].as_array()?.clone();
+            let ended = list.iter().filter(|e| e["has_outcome"] == true).count();
+            (ended >= count && ended == list.len()).then_some(list)
+        })
+    }
+
     /// Every exchange whose caller called itself `agent`, with its records.
     ///
     /// # Errors
