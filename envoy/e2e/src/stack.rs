@@ -39,6 +39,19 @@ pub struct StackOptions {
     pub envoy: Option<PathBuf>,
     /// Another module than the one in `dist/`.
     pub wasm: Option<PathBuf>,
+    /// `--upstream github`, with the simulated upstream behind TLS in GitHub's place.
+    pub upstream_tls: Option<UpstreamTls>,
+}
+
+/// PEM files for an upstream behind TLS.
+#[derive(Clone, Debug)]
+pub struct UpstreamTls {
+    /// The upstream's certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// The authorities that Envoy trusts.
+    pub trusted: PathBuf,
 }
 
 /// All three programs, running. Fields are dropped in order: Envoy first, the folder last.
@@ -80,15 +93,17 @@ impl Stack {
         let (gateway, held) = free_port()?;
         let gateway_url = format!("http://{gateway}");
 
-        let mut upstream = Process::start(
-            "upstream",
-            Command::new(repository.program("simulated-upstream")?)
-                .args(["--listen", "127.0.0.1:0", "--credential", CREDENTIAL])
-                .arg("--data")
-                .arg(dir.join("upstream"))
-                .args(["--public-url", &gateway_url]),
-            dir,
-        )?;
+        let mut command = Command::new(repository.program("simulated-upstream")?);
+        command
+            .args(["--listen", "127.0.0.1:0", "--credential", CREDENTIAL])
+            .arg("--data")
+            .arg(dir.join("upstream"))
+            .args(["--public-url", &gateway_url]);
+        if let Some(tls) = &options.upstream_tls {
+            command.arg("--tls-cert").arg(&tls.certificate);
+            command.arg("--tls-key").arg(&tls.key);
+        }
+        let mut upstream = Process::start("upstream", &mut command, dir)?;
         let upstream_url = upstream.wait_until_listening(0)?;
 
         let mut console = serve(&repository, dir, "127.0.0.1:0")?;
@@ -388,6 +403,10 @@ fn write_bootstrap(
         .arg("--listener")
         .arg(format!("gateway={}", addresses.gateway));
     command.args(["--admin", "127.0.0.1:0"]);
+    if let Some(tls) = &options.upstream_tls {
+        command.args(["--upstream", "github", "--upstream-ca"]);
+        command.arg(&tls.trusted);
+    }
     for cluster in ["github-api", "github-git", "copilot"] {
         command
             .arg("--cluster")
@@ -424,7 +443,7 @@ fn free_port() -> Result<(SocketAddrV4, Socket)> {
 
 /// `ADDR:PORT` of an `http://ADDR:PORT` URL.
 fn address_of(url: &str) -> Result<&str> {
-    url.strip_prefix("http://")
-        .map(|a| a.trim_end_matches('/'))
-        .with_context(|| format!("not a plain HTTP address: {url}"))
+    url.split_once("://")
+        .map(|(_, rest)| rest.trim_end_matches('/'))
+        .with_context(|| format!("not a URL: {url}"))
 }
