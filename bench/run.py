@@ -16,7 +16,7 @@ import setting
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 QUICK = "--quick" in sys.argv
-ROUNDS, SECONDS, EVENT_STREAMS = (3, 1, 40) if QUICK else (9, 3, 120)
+ROUNDS, SECONDS, EVENT_STREAMS = (3, 1, 40) if QUICK else (7, 2, 100)
 REQUESTS = 100_000
 MODULE = ROOT / "dist/countersign.wasm"
 
