@@ -29,6 +29,8 @@ pub struct StackOptions {
     /// Replaces the policy inside the bootstrap: the text of a policy file. The issuer
     /// `http://127.0.0.1:8600/dev` in it becomes the real one.
     pub policy: Option<String>,
+    /// More clusters for the bootstrap: a YAML list, not indented.
+    pub clusters: Option<String>,
     /// Applied to the text of the bootstrap before Envoy gets it, for tests of bad set-ups.
     pub edit_bootstrap: Option<fn(String) -> String>,
     /// Envoy's workers; 1 when not given.
@@ -390,7 +392,14 @@ fn write_bootstrap(
         "envoy/reverse-proxy.yaml no longer names {SHIPPED_ISSUER}"
     );
     let source = dir.join("shipped.yaml");
-    fs::write(&source, shipped.replace(SHIPPED_ISSUER, &issuer))?;
+    let mut shipped = shipped.replace(SHIPPED_ISSUER, &issuer);
+    if let Some(clusters) = &options.clusters {
+        const PLACE: &str = "\n  clusters:\n";
+        ensure!(shipped.contains(PLACE), "the bootstrap has no clusters");
+        let more: String = clusters.lines().map(|l| format!("  {l}\n")).collect();
+        shipped = shipped.replacen(PLACE, &format!("{PLACE}{more}"), 1);
+    }
+    fs::write(&source, shipped)?;
 
     let mut command = Command::new(repository.program("countersign")?);
     command.arg("bootstrap").arg(&source);

@@ -9,6 +9,8 @@
 //! | any GET | `chat.read` |
 //! | any other | `chat.unknown_write` |
 //!
+//! A request that names its model is also called `model:<name>`, so that a rule can say which models.
+//!
 //! A route may stand behind `/copilot` (the gateway's prefix), `/v1` or `/openai/v1`.
 
 use serde_json::{Map, Value};
@@ -105,6 +107,7 @@ pub(super) fn judge(head: &RequestHead, path: &RequestPath, bytes: &[u8]) -> Res
         }
     }
     if let Some(model) = &model {
+        operation.aliases.push(format!("model:{model}"));
         set(&mut operation, "model", model.clone());
     }
     set(&mut operation, "path", path.to_string());

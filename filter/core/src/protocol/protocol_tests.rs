@@ -308,6 +308,7 @@ fn model_routes_have_their_operations() {
         assert_eq!(judged.model.as_deref(), Some("gpt-4.1"), "{target}");
         let operation = &judged.operations[0];
         assert_eq!(operation.name, "chat.completion");
+        assert_eq!(operation.aliases, ["http.post", "model:gpt-4.1"]);
         for (name, value) in [
             ("model", "gpt-4.1"),
             ("stream", "true"),
