@@ -108,6 +108,15 @@ impl Process {
         Ok(self.child.wait()?)
     }
 
+    /// Ends it as Ctrl-C does (SIGINT) and waits until it has ended.
+    ///
+    /// # Errors
+    /// When it cannot be signalled or waited for.
+    pub fn interrupt(&mut self) -> Result<ExitStatus> {
+        self.signal(Signal::SIGINT)?;
+        Ok(self.child.wait()?)
+    }
+
     /// Ends it at once (SIGKILL), as a crash would.
     ///
     /// # Errors
