@@ -68,6 +68,8 @@ impl HttpContext for Http {
         let Some(head) = host::request_head() else {
             return self.fail("request headers");
         };
+        #[cfg(feature = "fault-injection")]
+        inject_fault(&head);
         let source = host::source();
         self.run(|stream, worker| {
             stream.on_request_headers(worker, head, source, end_of_stream, host::now())
@@ -138,5 +140,14 @@ impl HttpContext for Http {
         }
         self.shared.remove(self.id);
         self.shared.wake_root();
+    }
+}
+
+/// Traps the VM when asked to, as a fault in the engine would.
+#[cfg(feature = "fault-injection")]
+#[allow(clippy::panic)]
+fn inject_fault(head: &countersign_core::head::RequestHead) {
+    if head.headers.contains("x-trap") {
+        panic!("a request asked for this fault");
     }
 }
