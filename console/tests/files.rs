@@ -15,7 +15,7 @@ identity:
   - name: corporate
     issuer: https://idp.example.com/
     audiences: [countersign]
-    jwks: { remote: { cluster: idp, path: /jwks } }
+    jwks: { remote: { cluster: console, path: /jwks } }
 connections:
 - { name: github-api, hosts: [api.github.com], protocol: github, credential: { secret: github, scheme: bearer } }
 secrets: { github: { env: SOME_GITHUB_TOKEN } }
@@ -242,7 +242,15 @@ fn what_is_not_there_is_named() {
         "policy.yaml",
         &POLICY.replace("mode: enforce", "mode: sometimes"),
     );
+    files.write(
+        "elsewhere.yaml",
+        &POLICY.replacen("cluster: console", "cluster: idp", 1),
+    );
     for (args, word) in [
+        (
+            ["envoy.yaml", "--policy", "elsewhere.yaml"],
+            "the cluster `idp`, which the bootstrap does not have",
+        ),
         (
             ["envoy.yaml", "--listener", "proxy=127.0.0.1:1"],
             "no listener `proxy`",

@@ -174,6 +174,46 @@ pub(super) fn set_listener(bootstrap: &mut Value, target: &Target) -> Result<(),
     Ok(())
 }
 
+/// Whether every cluster that the policy names is there: Envoy would only say so when it is called,
+/// by refusing every token of that provider. Clusters that Envoy is told later (CDS) are not known here.
+pub(super) fn require_clusters(bootstrap: &Value, policy: &Value) -> Result<(), Failure> {
+    if bootstrap.pointer("/dynamic_resources/cds_config").is_some() {
+        return Ok(());
+    }
+    let clusters = bootstrap.pointer("/static_resources/clusters");
+    let clusters = clusters.and_then(Value::as_array);
+    let known: Vec<&str> = clusters
+        .iter()
+        .flat_map(|list| list.iter())
+        .filter_map(|cluster| cluster.get("name").and_then(Value::as_str))
+        .collect();
+    let mut missing = Vec::new();
+    named_clusters(policy, &mut missing);
+    missing.retain(|name| !known.contains(name));
+    match missing.first() {
+        None => Ok(()),
+        Some(name) => Err(Failure::new(
+            format!("the policy names the cluster `{name}`, which the bootstrap does not have"),
+            format!(
+                "Add it to static_resources.clusters; there are: {}.",
+                known.join(", ")
+            ),
+        )),
+    }
+}
+
+/// The values of all keys `cluster`.
+fn named_clusters<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(members) => {
+            found.extend(members.get("cluster").and_then(Value::as_str));
+            members.values().for_each(|v| named_clusters(v, found));
+        }
+        Value::Array(items) => items.iter().for_each(|v| named_clusters(v, found)),
+        _ => {}
+    }
+}
+
 /// Gives a cluster one endpoint.
 pub(super) fn set_cluster(bootstrap: &mut Value, target: &Target) -> Result<(), Failure> {
     let cluster = named(bootstrap, "clusters", "cluster", &target.name)?;

@@ -37,6 +37,7 @@ pub fn changed(path: &Path, changes: &Changes) -> Result<String, Failure> {
     let mut bootstrap = read(path)?;
     if let Some(file) = &changes.policy {
         let policy = policy::check::compiled_file(file)?;
+        edits::require_clusters(&bootstrap, &policy)?;
         edits::set_policy(&mut bootstrap, &policy)?;
     }
     if let Some(wasm) = &changes.wasm {
