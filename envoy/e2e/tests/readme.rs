@@ -1,5 +1,5 @@
 //! `scripts/up` as a newcomer runs it: it starts, the tour that it prints works as it is printed, and
-//! Ctrl-C leaves nothing running. (`examples.rs` runs what the README shows.)
+//! Ctrl-C leaves nothing running; every file the README names is there. (`examples.rs` runs what the README shows.)
 
 #![allow(
     clippy::unwrap_used,
@@ -152,6 +152,41 @@ fn the_tour_works_as_it_is_printed_and_ctrl_c_leaves_nothing() {
         .unwrap();
     let left = String::from_utf8_lossy(&left.stdout);
     assert!(left.is_empty(), "left running:\n{left}");
+}
+
+/// What a text names: the targets of its links, and files and folders in backticks.
+fn named(markdown: &str) -> Vec<&str> {
+    const FOLDERS: [&str; 6] = [
+        "filter/",
+        "console/",
+        "envoy/",
+        "scripts/",
+        "examples/",
+        "./scripts/",
+    ];
+    let links = markdown.split("](").skip(1);
+    let links = links.filter_map(|rest| rest.split_once(')').map(|(link, _)| link));
+    let code = markdown.split('`').skip(1).step_by(2);
+    let code = code.filter_map(|text| text.split_whitespace().next());
+    links
+        .filter(|link| !link.contains("://"))
+        .chain(code.filter(|text| FOLDERS.iter().any(|folder| text.starts_with(folder))))
+        .collect()
+}
+
+#[test]
+fn every_file_that_the_readme_names_is_there() {
+    let readme = Repository::find().unwrap().read("README.md").unwrap();
+    // Blocks have backticks of their own.
+    let prose: Vec<&str> = readme.split("```").step_by(2).collect();
+    let prose = prose.join("\n");
+    let names = named(&prose);
+    assert!(names.contains(&"filter/core/src/lib.rs"), "{names:?}");
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|name| !Repository::find().unwrap().path(name).exists())
+        .collect();
+    assert!(missing.is_empty(), "not there: {missing:?}");
 }
 
 #[test]
