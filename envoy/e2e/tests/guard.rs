@@ -67,7 +67,7 @@ fn a_worker_that_traps_recovers_and_lets_nothing_through_meanwhile() {
 
     thread::scope(|scope| {
         // A bystander on the same worker, whose request has gone upstream already.
-        let slow = get(&stack, &token, "/api/v3/user", "bystander").simulate("slow=60000");
+        let slow = get(&stack, &token, "/api/v3/user", "bystander").simulate("slow=8000");
         let bystander = scope.spawn(move || slow.run().unwrap());
         stack.await_seen("bystander").unwrap();
         let trap = get(&stack, &token, "/api/v3/user", "trap").header("x-trap", "1");
