@@ -126,11 +126,12 @@ fn a_push_to_main_waits_for_its_approval_and_then_moves_the_branch() {
         upstream_ref(&stack, "docs", "refs/heads/main").unwrap(),
         Some(commit)
     );
-    let records = lead.records_of("git-main").unwrap();
-    let held = records
-        .iter()
-        .find(|r| r["approval"].is_string() || r["decision"] == "held_approved");
-    assert_eq!(held.unwrap()["decision"], "held_approved");
+    eventually("the record of the approved push", || {
+        let records = lead.records_of("git-main").ok()?;
+        let held = records.iter().find(|r| r["decision"] == "held_approved")?;
+        (held["outcome"]["countersign.approval.by"] == "ann").then_some(())
+    })
+    .unwrap();
 }
 
 #[test]
