@@ -149,8 +149,13 @@ impl Policy {
             let (action, paths_unknown) = match rule.matches(who, connection, operation) {
                 Matched::No => continue,
                 Matched::Yes => (rule.action, false),
-                // A rule that allows some paths allows nothing it cannot see.
-                Matched::PathsUnknown if rule.action == Action::Allow => continue,
+                // A rule that allows some paths allows nothing it cannot see; one whose answer to
+                // unknown paths is "allow" does not apply, and allows nothing in place of others.
+                Matched::PathsUnknown
+                    if rule.action == Action::Allow || rule.unknown_paths == Action::Allow =>
+                {
+                    continue;
+                }
                 Matched::PathsUnknown => (rule.unknown_paths, true),
             };
             if strictest.as_ref().is_none_or(|known| action > known.action) {

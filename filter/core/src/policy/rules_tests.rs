@@ -152,6 +152,17 @@ fn unknown_paths_are_an_outcome_of_their_own() {
 }
 
 #[test]
+fn a_rule_that_does_not_mind_unknown_paths_allows_nothing() {
+    let mut document = document();
+    document["default"] = json!("deny");
+    document["rules"] = json!([{"name": "ci", "operations": ["ref.push"], "paths": [".github/**"],
+        "unknown_paths": "allow", "action": "deny"}]);
+    let closed = crate::config::compile(&document, &|_| Some("secret-value".to_owned())).unwrap();
+    let push = [push("refs/heads/a")];
+    assert_eq!(action(&closed, &caller(&[]), &push), (Action::Deny, None));
+}
+
+#[test]
 fn a_rule_that_allows_needs_every_path_and_a_rule_that_denies_needs_one() {
     let mut write = Operation {
         name: "content.write".into(),

@@ -203,7 +203,11 @@ impl Stream {
             &self.style,
             &Denial {
                 reason,
-                rule: self.outcome.rule.as_deref(),
+                rule: self
+                    .outcome
+                    .rule
+                    .as_deref()
+                    .filter(|_| decided_by_rule(reason)),
                 text,
                 // A detail that only repeats the reason is noise to the reader.
                 detail: Some(detail).filter(|d| !d.is_empty() && *d != reason.code()),
@@ -289,4 +293,17 @@ fn decision(reason: Reason) -> Decision {
         (_, Class::Denied | Class::Waiting) => Decision::Denied,
         (_, Class::Undecided) => Decision::UndecidedDenied,
     }
+}
+
+/// Whether the rule that is on record is what the caller was refused for. (It is also there when a
+/// rule allowed the request, and something else then stood in its way.)
+fn decided_by_rule(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::RuleDenied
+            | Reason::ApprovalRefused
+            | Reason::ApprovalPending
+            | Reason::ApprovalSuperseded
+            | Reason::ApprovalUnavailable
+    )
 }

@@ -86,7 +86,16 @@ impl Stream {
                     now,
                 );
             }
-            Phase::Identify | Phase::Collect | Phase::Record(_) => {
+            // Sent again, it may find the sink quicker.
+            Phase::Record(_) => {
+                self.refuse(
+                    worker,
+                    Reason::AuditUnavailable,
+                    "the body outgrew the gateway's buffer before its record was durable",
+                    now,
+                );
+            }
+            Phase::Identify | Phase::Collect => {
                 self.refuse(
                     worker,
                     Reason::BodyTooLarge,
