@@ -11,6 +11,7 @@
 //! - [`policy`]: the shipped policy, to be changed
 //! - [`curl`], [`git`]: clients
 //! - [`person`]: somebody at the console
+//! - [`scenario`]: one corpus of scenarios, played on the engine, the module and Envoy
 //! - [`wait`]: waiting for what another program is about to do
 
 pub mod curl;
@@ -19,6 +20,7 @@ pub mod person;
 pub mod policy;
 pub mod process;
 pub mod repository;
+pub mod scenario;
 pub mod shared;
 pub mod stack;
 pub mod wait;

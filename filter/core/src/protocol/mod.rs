@@ -221,6 +221,11 @@ fn spoken(kind: ProtocolKind, path: &RequestPath) -> ProtocolKind {
     }
 }
 
+/// Whether [`operations`] refuses the request whatever its body is: there is no need to wait for it.
+pub fn is_refused_by_head(head: &RequestHead, path: &RequestPath) -> bool {
+    refused_by_head(head, path).is_some()
+}
+
 /// What would make any reading of the request worthless.
 fn refused_by_head(head: &RequestHead, path: &RequestPath) -> Option<Fault> {
     const OVERRIDES: [&str; 3] = [

@@ -231,7 +231,7 @@ impl Stream {
         let pushing =
             matches!(self.style, DenialStyle::GitReceivePack { .. }) && reply.status == 200;
         if pushing && !self.body_ended {
-            self.effects.push(Effect::ReplaceRequestBody(Vec::new()));
+            self.drop_body();
             self.phase = Phase::Drain(reply);
         } else {
             self.reply(reply);
@@ -240,11 +240,18 @@ impl Stream {
 
     /// Drops what came of a refused body; at its end the answer goes out.
     pub(super) fn drain(&mut self) {
-        self.effects.push(Effect::ReplaceRequestBody(Vec::new()));
+        self.drop_body();
         if self.body_ended
             && let Phase::Drain(reply) = std::mem::replace(&mut self.phase, Phase::Replied)
         {
             self.reply(reply);
+        }
+    }
+
+    /// Empties Envoy's buffer. Before the first piece there is none, and Envoy refuses to empty it.
+    fn drop_body(&mut self) {
+        if self.body_size > 0 {
+            self.effects.push(Effect::ReplaceRequestBody(Vec::new()));
         }
     }
 

@@ -22,8 +22,9 @@ impl Stream {
             BodyNeed::GitCommands => Need::Commands,
             BodyNeed::None => Need::None,
         };
-        // A pack is neither text nor small: masking and capturing leave it alone.
-        if self.body_ended || self.need == Need::Commands {
+        // An upgrade's body never ends. A pack is neither text nor small: masking and capturing leave it alone.
+        let refused = protocol::is_refused_by_head(&self.head, path);
+        if self.body_ended || refused || self.need == Need::Commands {
             return;
         }
         let content_type = self

@@ -1,0 +1,74 @@
+//! The corpus: every file of `testdata/scenarios`.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::expand::expand;
+use super::format::Scenario;
+use super::token::Mint;
+use crate::Repository;
+
+/// Reads all scenarios, in the order of the files' names.
+///
+/// # Errors
+/// A file that is not in the format; two scenarios of one name.
+pub fn read(repository: &Repository) -> Result<Vec<Scenario>> {
+    let mint = Mint::new(repository)?;
+    let mut files: Vec<_> = fs::read_dir(repository.path("testdata/scenarios"))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .collect();
+    files.sort();
+    let mut scenarios = Vec::new();
+    let mut names = BTreeSet::new();
+    for path in files {
+        let file = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let documents: Vec<Value> =
+            serde_norway::from_str(&fs::read_to_string(&path)?).with_context(|| file.clone())?;
+        for document in documents {
+            let scenario = one(document, &mint).with_context(|| file.clone())?;
+            ensure!(
+                names.insert(scenario.name.clone()),
+                "{file}: a second `{}`",
+                scenario.name
+            );
+            scenarios.push(Scenario {
+                file: file.clone(),
+                ..scenario
+            });
+        }
+    }
+    Ok(scenarios)
+}
+
+/// One document of a file.
+///
+/// # Errors
+/// It is not in the format.
+pub fn one(mut document: Value, mint: &Mint) -> Result<Scenario> {
+    let name = document["name"]
+        .as_str()
+        .unwrap_or("a scenario without a name")
+        .to_owned();
+    let tokens = mint
+        .all(&document["tokens"])
+        .with_context(|| name.clone())?;
+    expand(&mut document, &tokens).with_context(|| name.clone())?;
+    // `token: NAME` is the name of one.
+    for step in document["steps"].as_array_mut().into_iter().flatten() {
+        if let Some(name) = step["request"]["token"].as_str() {
+            let token = tokens
+                .get(name)
+                .with_context(|| format!("no token is named {name}"))?;
+            step["request"]["token"] = Value::String(token.clone());
+        }
+    }
+    serde_json::from_value(document).with_context(|| name)
+}
