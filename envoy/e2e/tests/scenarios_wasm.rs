@@ -44,8 +44,14 @@ fn host() -> Host {
 
 fn environment() -> BTreeMap<String, String> {
     BTreeMap::from([
-        ("GITHUB_TOKEN".to_owned(), "ghs-injected-by-the-gateway".to_owned()),
-        ("COUNTERSIGN_GATEWAY_KEY".to_owned(), "gateway-key-of-the-scenarios".to_owned()),
+        (
+            "GITHUB_TOKEN".to_owned(),
+            "ghs-injected-by-the-gateway".to_owned(),
+        ),
+        (
+            "COUNTERSIGN_GATEWAY_KEY".to_owned(),
+            "gateway-key-of-the-scenarios".to_owned(),
+        ),
     ])
 }
 
@@ -73,15 +79,26 @@ fn every_scenario_holds_on_the_built_module() {
             }
         }
     }
-    println!("{} scenarios, {runs} runs on countersign.wasm", scenarios.len());
-    assert!(faults.is_empty(), "{} scenarios failed:\n\n{}", faults.len(), faults.join("\n\n"));
+    println!(
+        "{} scenarios, {runs} runs on countersign.wasm",
+        scenarios.len()
+    );
+    assert!(
+        faults.is_empty(),
+        "{} scenarios failed:\n\n{}",
+        faults.len(),
+        faults.join("\n\n")
+    );
 }
 
 #[test]
 fn an_envoy_that_loses_bytes_is_refused_and_a_good_one_is_not() {
     let policy = gateway_policy(Value::Null);
     let started = |version| {
-        let setup = Setup { version, ..Setup::new(&policy, &environment()) };
+        let setup = Setup {
+            version,
+            ..Setup::new(&policy, &environment())
+        };
         let mut wasm = Wasm::start(program(), host(), setup).unwrap();
         (wasm.configured, wasm.host().log.join("\n"))
     };
@@ -91,7 +108,10 @@ fn an_envoy_that_loses_bytes_is_refused_and_a_good_one_is_not() {
         assert!(log.contains("Countersign needs Envoy"), "{old:?}: {log}");
     }
     let (configured, log) = started(None);
-    assert!(!configured && log.contains("does not tell its version"), "{log}");
+    assert!(
+        !configured && log.contains("does not tell its version"),
+        "{log}"
+    );
     for good in [[1, 37, 6], [1, 38, 4], [1, 39, 1], [1, 40, 0], [2, 0, 0]] {
         let (configured, log) = started(Some(good));
         assert!(configured, "{good:?}: {log}");
@@ -107,11 +127,15 @@ fn a_policy_with_faults_is_refused_with_all_of_them() {
     assert!(log.contains("default:") && log.contains("colour:"), "{log}");
 
     let mut poor = Setup::new(&gateway_policy(Value::Null), &BTreeMap::new());
-    poor.environment.insert("GITHUB_TOKEN".to_owned(), "short".to_owned());
+    poor.environment
+        .insert("GITHUB_TOKEN".to_owned(), "short".to_owned());
     let mut wasm = Wasm::start(program(), host(), poor).unwrap();
     assert!(!wasm.configured);
     let log = wasm.host().log.join("\n");
-    assert!(log.contains("secrets.github") && log.contains("COUNTERSIGN_GATEWAY_KEY"), "{log}");
+    assert!(
+        log.contains("secrets.github") && log.contains("COUNTERSIGN_GATEWAY_KEY"),
+        "{log}"
+    );
 }
 
 /// A worker lives as long as Envoy: what an exchange takes it has to give back.
@@ -137,17 +161,43 @@ fn memory_does_not_grow_with_exchanges() {
         leaves: false,
         open: false,
     };
-    let issue = Body { json: Some(json!({"title": "hello", "body": "word ".repeat(300)})), ..Body::default() };
-    let push = serde_json::from_value(json!({"push": {"commands": ["update refs/heads/main"], "pack": 2000}})).unwrap();
+    let issue = Body {
+        json: Some(json!({"title": "hello", "body": "word ".repeat(300)})),
+        ..Body::default()
+    };
+    let push = serde_json::from_value(
+        json!({"push": {"commands": ["update refs/heads/main"], "pack": 2000}}),
+    )
+    .unwrap();
     let requests = [
-        request("GET", "https://api.github.com/repos/acme/web", Body::default()),
-        request("POST", "https://api.github.com/repos/acme/web/issues", issue),
-        request("POST", "https://github.com/acme/web.git/git-receive-pack", push),
+        request(
+            "GET",
+            "https://api.github.com/repos/acme/web",
+            Body::default(),
+        ),
+        request(
+            "POST",
+            "https://api.github.com/repos/acme/web/issues",
+            issue,
+        ),
+        request(
+            "POST",
+            "https://github.com/acme/web.git/git-receive-pack",
+            push,
+        ),
     ];
     let mut play = |gateway: &mut Gateway<Wasm>, count: usize| -> usize {
         let whole: Variant = VARIANTS[0];
         let requests = requests.iter().cycle().take(count);
-        requests.filter(|request| gateway.play(request, &Upstream::default(), whole).unwrap().forwarded.is_some()).count()
+        requests
+            .filter(|request| {
+                gateway
+                    .play(request, &Upstream::default(), whole)
+                    .unwrap()
+                    .forwarded
+                    .is_some()
+            })
+            .count()
     };
     play(&mut gateway, WARM_UP);
     let before = gateway.filter.pages().unwrap();
@@ -159,5 +209,8 @@ fn memory_does_not_grow_with_exchanges() {
     assert!(gateway.filter.host().services.records.len() >= EXCHANGES + forwarded);
     // The cache of verified identities and the queue have their room after the warm-up; 128 KiB are
     // for the allocator's fragments.
-    assert!(after <= before + 2, "memory grew from {before} to {after} pages");
+    assert!(
+        after <= before + 2,
+        "memory grew from {before} to {after} pages"
+    );
 }

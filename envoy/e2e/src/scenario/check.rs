@@ -42,11 +42,11 @@ pub fn check(scenario: &Scenario, policy: &Value, secrets: &[String], seen: &See
     }
     if let Some(counters) = &seen.counters {
         for (name, wanted) in &scenario.counters {
-            let found = counters.get(&format!("countersign.{name}")).copied().unwrap_or_default();
-            ensure!(
-                found == *wanted,
-                "counter {name} is {found}, not {wanted}"
-            );
+            let found = counters
+                .get(&format!("countersign.{name}"))
+                .copied()
+                .unwrap_or_default();
+            ensure!(found == *wanted, "counter {name} is {found}, not {wanted}");
         }
     }
     ledger(seen)?;
