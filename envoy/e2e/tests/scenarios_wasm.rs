@@ -118,6 +118,42 @@ fn an_envoy_that_loses_bytes_is_refused_and_a_good_one_is_not() {
     }
 }
 
+/// The SDK (proxy-wasm 0.2.5) panics on most statuses but `Ok`: the VM traps, and Envoy ends the
+/// stream. Whichever way it ends, nothing is handed on.
+#[test]
+fn a_host_call_that_fails_forwards_nothing() {
+    let policy =
+        gateway_policy(json!({"masking": {"request": {"rules": ["default"], "action": "mask"}}}));
+    let token = Mint::new(&repository()).unwrap().all(&Value::Null).unwrap()["ada"].clone();
+    let secret = format!("my key is AKIA{} thanks", "Q3EGRZ7KX2ML5WTN");
+    let request: Request = serde_json::from_value(json!({
+        "method": "POST", "url": "https://api.github.com/repos/acme/web/issues", "token": token,
+        "headers": {"x-countersign-approval": "forged"}, "body": {"json": {"title": secret}},
+    }))
+    .unwrap();
+    for effect in [
+        "set_request_header",
+        "remove_request_header",
+        "set_request_body",
+    ] {
+        let mut host = host();
+        host.fails.push(effect.to_owned());
+        let wasm = Wasm::configured(program(), host, &policy, &environment()).unwrap();
+        let mut gateway = Gateway::new(wasm, false);
+        match gateway.play(&request, &Upstream::default(), VARIANTS[0]) {
+            Ok(exchange) => {
+                assert!(exchange.forwarded.is_none(), "{effect}");
+                assert_eq!(
+                    exchange.reply.map(|reply| reply.status),
+                    Some(500),
+                    "{effect}"
+                );
+            }
+            Err(trap) => assert!(trap.to_string().contains("trapped"), "{effect}: {trap:#}"),
+        }
+    }
+}
+
 #[test]
 fn a_policy_with_faults_is_refused_with_all_of_them() {
     let policy = gateway_policy(json!({"default": "maybe", "colour": "red"}));
