@@ -1,4 +1,5 @@
 //! The corpus on the engine itself, in every way of cutting it.
+#![expect(clippy::unwrap_used, reason = "every function here is a test's")]
 
 use std::collections::BTreeSet;
 
@@ -105,7 +106,11 @@ const DECISIONS: [Decision; 10] = {
 #[test]
 fn a_wrong_expectation_is_noticed() {
     let repository = Repository::find().unwrap();
-    let mint = countersign_e2e::scenario::token::Mint::new(&repository).unwrap();
+    let mint = countersign_e2e::scenario::token::Mint::new(
+        &repository,
+        countersign_e2e::scenario::token::NOW_S,
+    )
+    .unwrap();
     let good = json!({
         "name": "control",
         "policy": {"merge": {"rules": [{"name": "r", "operations": ["repo.delete"], "action": "deny"}]}},

@@ -1,4 +1,5 @@
 //! The corpus on `countersign.wasm`, in an interpreter with a small proxy-wasm host.
+#![expect(clippy::unwrap_used, reason = "every function here is a test's")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -124,7 +125,11 @@ fn an_envoy_that_loses_bytes_is_refused_and_a_good_one_is_not() {
 fn a_host_call_that_fails_forwards_nothing() {
     let policy =
         gateway_policy(json!({"masking": {"request": {"rules": ["default"], "action": "mask"}}}));
-    let token = Mint::new(&repository()).unwrap().all(&Value::Null).unwrap()["ada"].clone();
+    let token = Mint::new(&repository(), NOW_S)
+        .unwrap()
+        .all(&Value::Null)
+        .unwrap()["ada"]
+        .clone();
     let secret = format!("my key is AKIA{} thanks", "Q3EGRZ7KX2ML5WTN");
     let request: Request = serde_json::from_value(json!({
         "method": "POST", "url": "https://api.github.com/repos/acme/web/issues", "token": token,
@@ -186,7 +191,11 @@ fn memory_does_not_grow_with_exchanges() {
     }));
     let wasm = Wasm::configured(program(), host(), &policy, &environment()).unwrap();
     let mut gateway = Gateway::new(wasm, false);
-    let token = Mint::new(&repository()).unwrap().all(&Value::Null).unwrap()["ada"].clone();
+    let token = Mint::new(&repository(), NOW_S)
+        .unwrap()
+        .all(&Value::Null)
+        .unwrap()["ada"]
+        .clone();
     let request = |method: &str, url: &str, body: Body| Request {
         method: method.to_owned(),
         url: url.to_owned(),
@@ -222,7 +231,7 @@ fn memory_does_not_grow_with_exchanges() {
             push,
         ),
     ];
-    let mut play = |gateway: &mut Gateway<Wasm>, count: usize| -> usize {
+    let play = |gateway: &mut Gateway<Wasm>, count: usize| -> usize {
         let whole: Variant = VARIANTS[0];
         let requests = requests.iter().cycle().take(count);
         requests

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::expand::expand;
 use super::format::Scenario;
-use super::token::Mint;
+use super::token::{Mint, NOW_S};
 use crate::Repository;
 
 /// Reads all scenarios, in the order of the files' names.
@@ -16,7 +17,23 @@ use crate::Repository;
 /// # Errors
 /// A file that is not in the format; two scenarios of one name.
 pub fn read(repository: &Repository) -> Result<Vec<Scenario>> {
-    let mint = Mint::new(repository)?;
+    read_at(repository, NOW_S)
+}
+
+/// The present, for a runner whose clock cannot be set.
+///
+/// # Errors
+/// The machine's clock is before 1970.
+pub fn this_second() -> Result<u64> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
+}
+
+/// As [`read`], with tokens that are good from `now_s`, in seconds since 1970.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_at(repository: &Repository, now_s: u64) -> Result<Vec<Scenario>> {
+    let mint = Mint::new(repository, now_s)?;
     let mut files: Vec<_> = fs::read_dir(repository.path("testdata/scenarios"))?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|e| e == "yaml"))

@@ -13,6 +13,7 @@
 //! | [`corpus`], [`expand`], [`token`], [`policy`], [`body`] | from a file to something that can be played |
 //! | [`gateway`], [`host`], [`services`] | the simulated Envoy: streams, host calls, the services around it |
 //! | [`native`], [`wasm`] | a filter in it |
+//! | [`real`] | real Envoy, with the services and the upstream on a port |
 //! | [`play`], [`seen`], [`check`], [`subset`] | what came of it, and whether that is right |
 
 pub mod body;
@@ -25,6 +26,7 @@ pub mod host;
 pub mod native;
 pub mod play;
 pub mod policy;
+pub mod real;
 pub mod seen;
 pub mod services;
 pub mod subset;

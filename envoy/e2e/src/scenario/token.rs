@@ -16,19 +16,25 @@ use crate::Repository;
 pub const NOW_S: u64 = 1_800_000_000;
 
 /// Private test keys.
-pub struct Mint(Vec<Value>);
+pub struct Mint {
+    keys: Vec<Value>,
+    now_s: u64,
+}
 
 impl Mint {
-    /// Reads the keys.
+    /// Reads the keys; tokens are good from `now_s`, in seconds since 1970.
     ///
     /// # Errors
     /// When the file is not there.
-    pub fn new(repository: &Repository) -> Result<Self> {
+    pub fn new(repository: &Repository, now_s: u64) -> Result<Self> {
         let keys: Value = serde_json::from_str(&repository.read("testdata/jwt/test-keys.json")?)?;
         let keys = keys["keys"]
             .as_array()
             .context("test-keys.json has no keys")?;
-        Ok(Mint(keys.clone()))
+        Ok(Mint {
+            keys: keys.clone(),
+            now_s,
+        })
     }
 
     /// The tokens that a scenario names, and `ada`, whom every scenario knows.
@@ -45,10 +51,10 @@ impl Mint {
     }
 
     /// One token: `{alg, claims, header, spoil}`, each optional. Claims and header are merged onto
-    /// good ones, `null` removes. `exp_in` is seconds from now.
+    /// good ones, `null` removes. `exp_in` and `nbf_in` are seconds from now.
     fn token(&self, wish: &Value) -> Result<String> {
         for key in wish.as_object().into_iter().flatten().map(|(key, _)| key) {
-            if !["alg", "claims", "header", "spoil", "exp_in"].contains(&key.as_str()) {
+            if !["alg", "claims", "header", "spoil", "exp_in", "nbf_in"].contains(&key.as_str()) {
                 bail!("unknown key {key}");
             }
         }
@@ -56,12 +62,15 @@ impl Mint {
         let kid = format!("test-only-{}", algorithm.to_lowercase());
         let mut header = json!({"alg": algorithm, "kid": kid, "typ": "JWT"});
         super::policy::merge(&mut header, &wish["header"]);
-        let ttl = wish["exp_in"].as_i64().unwrap_or(300);
-        let expires = i64::try_from(NOW_S)? + ttl;
+        let ttl = wish["exp_in"].as_i64().unwrap_or(3_600);
+        let expires = i64::try_from(self.now_s)? + ttl;
         let mut claims = json!({
             "iss": "https://idp.example.com/", "aud": "countersign", "sub": "ada", "exp": expires,
             "email": "ada@example.com", "groups": ["developers"],
         });
+        if let Some(later) = wish["nbf_in"].as_i64() {
+            claims["nbf"] = json!(i64::try_from(self.now_s)? + later);
+        }
         super::policy::merge(&mut claims, &wish["claims"]);
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", encode(&header), encode(&claims));
@@ -79,7 +88,7 @@ impl Mint {
     }
 
     fn sign(&self, algorithm: &str, signed: &[u8]) -> Result<Vec<u8>> {
-        let key = self.0.iter().find(|key| key["alg"] == algorithm);
+        let key = self.keys.iter().find(|key| key["alg"] == algorithm);
         let key = key.with_context(|| format!("no test key for {algorithm}"))?;
         let part = |name: &str| -> Result<Vec<u8>> {
             let text = key[name]
