@@ -241,6 +241,11 @@ impl Stream {
     /// Drops what came of a refused body; at its end the answer goes out.
     pub(super) fn drain(&mut self) {
         self.drop_body();
+        self.end_drain();
+    }
+
+    /// Gives the answer once a refused body has ended. (With trailers there is no new piece to drop.)
+    pub(super) fn end_drain(&mut self) {
         if self.body_ended
             && let Phase::Drain(reply) = std::mem::replace(&mut self.phase, Phase::Replied)
         {

@@ -248,7 +248,7 @@ impl Stream {
         self.body_ended = true;
         match self.phase {
             Phase::New | Phase::Replied | Phase::Released => {}
-            Phase::Drain(_) => self.drain(),
+            Phase::Drain(_) => self.end_drain(),
             Phase::Identify | Phase::Collect | Phase::Record(_) | Phase::Ask | Phase::AskAgain => {
                 self.advance(worker, now);
             }
