@@ -51,6 +51,12 @@ impl Headers {
         self.0.iter().map(|(n, v)| (n.as_str(), v.as_slice()))
     }
 
+    /// Whether the body has a content coding other than `identity` (RFC 9110, section 8.4).
+    pub fn is_encoded(&self) -> bool {
+        self.get("content-encoding")
+            .is_some_and(|v| !v.eq_ignore_ascii_case(b"identity"))
+    }
+
     /// Whether `name` is present.
     pub fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()

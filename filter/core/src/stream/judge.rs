@@ -2,41 +2,32 @@
 
 use std::rc::Rc;
 
-use super::{Need, Phase, Stream};
-use crate::effect::{Counter, Effect, Now};
+use super::{Phase, Stream, body_format};
+use crate::effect::{Counter, Now};
 use crate::mask::{Format, mask_whole};
 use crate::path::RequestPath;
 use crate::policy::{Action, Connection};
 use crate::protocol::git::Progress;
 use crate::protocol::{self, BodyNeed};
 use crate::reason::Reason;
-use crate::record::{Decision, MaskCount};
+use crate::record::Decision;
 use crate::worker::Worker;
 
 impl Stream {
     /// Decides from the head how much of the body has to be read.
     pub(super) fn plan_body(&mut self, connection: &Connection) {
         let Some(path) = &self.path else { return };
-        self.need = match protocol::body_need(connection.protocol, &self.head, path) {
-            BodyNeed::Whole => Need::Whole,
-            BodyNeed::GitCommands => Need::Commands,
-            BodyNeed::None => Need::None,
-        };
+        self.need = protocol::body_need(connection.protocol, &self.head, path);
         // An upgrade's body never ends. A pack is neither text nor small: masking and capturing leave it alone.
         let refused = protocol::is_refused_by_head(&self.head, path);
-        if self.body_ended || refused || self.need == Need::Commands {
+        if self.body_ended || refused || self.need == BodyNeed::GitCommands {
             return;
         }
-        let content_type = self
-            .head
-            .headers
-            .text("content-type")
-            .unwrap_or("text/plain");
-        let text = Format::of_content_type(content_type) != Format::Binary;
+        let text = body_format(&self.head.headers) != Format::Binary;
         self.mask_request = text && self.policy.masking.request.is_some();
         if self.mask_request || (text && self.policy.audit.capture_request > 0) {
-            self.need = Need::Whole;
-        } else if self.need == Need::None {
+            self.need = BodyNeed::Whole;
+        } else if self.need == BodyNeed::None {
             self.not_captured
                 .push(format!("request_body: {}", self.head.content_type()));
         }
@@ -46,18 +37,18 @@ impl Stream {
     pub(super) fn collect(&mut self, worker: &mut Worker, bytes: &[u8], now: Now) {
         let judging = matches!(self.phase, Phase::Identify | Phase::Collect);
         match self.need {
-            Need::None => self.bound_waiting_body(worker, now),
-            Need::Whole if !judging => {}
-            Need::Whole if self.body_size > self.policy.limits.request_body => {
+            BodyNeed::None => self.bound_waiting_body(worker, now),
+            BodyNeed::Whole if !judging => {}
+            BodyNeed::Whole if self.body_size > self.policy.limits.request_body => {
                 let detail = format!("more than {} bytes", self.policy.limits.request_body);
-                self.need = Need::None;
+                self.need = BodyNeed::None;
                 self.body = Vec::new();
                 self.not_captured.push("request_body: too large".to_owned());
                 self.undecided(worker, Reason::BodyTooLarge, &detail, now);
             }
-            Need::Whole => self.body.extend_from_slice(bytes),
-            Need::Commands if self.commands_done => self.bound_waiting_body(worker, now),
-            Need::Commands => {
+            BodyNeed::Whole => self.body.extend_from_slice(bytes),
+            BodyNeed::GitCommands if self.commands_done => self.bound_waiting_body(worker, now),
+            BodyNeed::GitCommands => {
                 self.body.extend_from_slice(bytes);
                 match self.commands.feed(bytes) {
                     Progress::NeedMore => {}
@@ -111,9 +102,9 @@ impl Stream {
     /// Reads the operations and decides, once the body is there as far as it is needed.
     pub(super) fn judge(&mut self, worker: &mut Worker, now: Now) {
         let there = match self.need {
-            Need::None => true,
-            Need::Whole => self.body_ended,
-            Need::Commands => self.commands_done || self.body_ended,
+            BodyNeed::None => true,
+            BodyNeed::Whole => self.body_ended,
+            BodyNeed::GitCommands => self.commands_done || self.body_ended,
         };
         if !there {
             return;
@@ -125,7 +116,7 @@ impl Stream {
         let Some(path) = self.path.clone() else {
             return;
         };
-        if self.need == Need::Whole && !self.body.is_empty() && self.encoded() {
+        if self.need == BodyNeed::Whole && !self.body.is_empty() && self.head.headers.is_encoded() {
             return self.undecided(worker, Reason::BodyEncoding, "content-encoding", now);
         }
         if !self.read_operations(worker, connection, &path, now) {
@@ -194,7 +185,7 @@ impl Stream {
     /// Masks the body, and keeps what the record shows of it. The names of the secrets found, if the
     /// policy refuses them.
     fn mask_body(&mut self) -> Option<String> {
-        if self.need == Need::Commands {
+        if self.need == BodyNeed::GitCommands {
             self.not_captured.push("request_body: git pack".to_owned());
             return None;
         }
@@ -202,27 +193,10 @@ impl Stream {
         let masking = &self.policy.masking;
         if let (true, Some(set)) = (self.mask_request, masking.request.clone()) {
             let deny = masking.deny_request;
-            let content_type = self
-                .head
-                .headers
-                .text("content-type")
-                .unwrap_or("text/plain");
-            let masked = mask_whole(
-                &set,
-                None,
-                Format::of_content_type(content_type),
-                &self.body,
-            );
-            let found: u64 = masked.findings.iter().map(|f| u64::from(f.count)).sum();
+            let format = body_format(&self.head.headers);
+            let masked = mask_whole(&set, None, format, &self.body);
+            let found = self.note_masks(&masked.findings, "request", Counter::MaskedRequest);
             if found > 0 {
-                self.effects
-                    .push(Effect::Count(Counter::MaskedRequest, found));
-                let count = |f: &crate::mask::Finding| MaskCount {
-                    rule: f.rule.to_string(),
-                    count: u64::from(f.count),
-                    direction: "request",
-                };
-                self.masks.extend(masked.findings.iter().map(count));
                 self.replacement = Some(masked.body);
             }
             if found > 0 && deny {
@@ -234,12 +208,5 @@ impl Stream {
         self.captured
             .add(self.replacement.as_deref().unwrap_or(&self.body), limit);
         refused
-    }
-
-    fn encoded(&self) -> bool {
-        self.head
-            .headers
-            .get("content-encoding")
-            .is_some_and(|v| !v.eq_ignore_ascii_case(b"identity"))
     }
 }

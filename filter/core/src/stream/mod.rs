@@ -34,13 +34,14 @@ pub use account::Ended;
 
 use crate::denial::{DenialStyle, Reply};
 use crate::effect::{CallAnswer, Counter, Effect, Flow, Level, Now, Step};
-use crate::head::{RequestHead, ResponseHead};
+use crate::head::{Headers, RequestHead, ResponseHead};
 use crate::identity::Identity;
+use crate::mask::Format;
 use crate::operation::Operation;
 use crate::path::RequestPath;
 use crate::policy::{Connection, Policy};
-use crate::protocol;
 use crate::protocol::git::GitCommands;
+use crate::protocol::{self, BodyNeed};
 use crate::reason::Reason;
 use crate::record::{Captured, Decision, MaskCount};
 use crate::worker::{StreamId, Wake, Worker};
@@ -77,18 +78,6 @@ enum AfterRecord {
     Release,
 }
 
-/// What the head says about reading the body.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Need {
-    /// Nothing of it.
-    #[default]
-    None,
-    /// All of it.
-    Whole,
-    /// The pkt-lines before a pack.
-    Commands,
-}
-
 /// What was decided, for the records.
 #[derive(Debug, Default)]
 struct Outcome {
@@ -122,7 +111,8 @@ pub struct Stream {
     connection: Option<usize>,
     caller: Option<Caller>,
     asked_newer_keys: bool,
-    need: Need,
+    /// How much of the body has to be read; more than the protocol asks where it is masked or captured.
+    need: BodyNeed,
     mask_request: bool,
     body: Vec<u8>,
     body_size: usize,
@@ -168,7 +158,7 @@ impl Stream {
             connection: None,
             caller: None,
             asked_newer_keys: false,
-            need: Need::None,
+            need: BodyNeed::None,
             mask_request: false,
             body: Vec::new(),
             body_size: 0,
@@ -355,9 +345,9 @@ impl Stream {
             Phase::New | Phase::Drain(_) | Phase::Released | Phase::Replied => false,
             Phase::Identify | Phase::Collect | Phase::Record(_) | Phase::Ask | Phase::AskAgain => {
                 match self.need {
-                    Need::None => false,
-                    Need::Whole => true,
-                    Need::Commands => !self.commands_done,
+                    BodyNeed::None => false,
+                    BodyNeed::Whole => true,
+                    BodyNeed::GitCommands => !self.commands_done,
                 }
             }
         }
@@ -510,4 +500,9 @@ impl Stream {
             flow: Flow::Pause,
         }
     }
+}
+
+/// The format of a body by its head; one without a content type is read as text.
+fn body_format(headers: &Headers) -> Format {
+    Format::of_content_type(headers.text("content-type").unwrap_or("text/plain"))
 }

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use super::{Phase, Stream};
+use super::{Phase, Stream, body_format};
 use crate::effect::{Counter, Effect, Level, Now};
 use crate::head::ResponseHead;
-use crate::mask::{Format, Scrub, StreamMasker, mask_whole};
+use crate::mask::{Finding, Format, Scrub, StreamMasker, mask_whole};
 use crate::policy::{Action, Credential};
 use crate::reason::Reason;
 use crate::record::{Captured, Chunk, Decision, MaskCount};
@@ -60,12 +60,8 @@ impl Stream {
             return;
         }
         let media_type = head.content_type();
-        let format =
-            Format::of_content_type(head.headers.text("content-type").unwrap_or("text/plain"));
-        let encoded = head
-            .headers
-            .get("content-encoding")
-            .is_some_and(|v| !v.eq_ignore_ascii_case(b"identity"));
+        let format = body_format(&head.headers);
+        let encoded = head.headers.is_encoded();
         if format == Format::Binary {
             self.not_captured
                 .push(format!("response_body: {media_type}"));
@@ -166,46 +162,46 @@ impl Stream {
         let Some(masker) = self.response.masker.take() else {
             return;
         };
-        let mut found = 0;
-        for finding in masker.findings() {
-            let count = u64::from(finding.count);
-            found += count;
-            self.masks.push(MaskCount {
-                rule: finding.rule.to_string(),
-                count,
-                direction: "response",
-            });
-        }
-        if found > 0 {
-            self.effects
-                .push(Effect::Count(Counter::MaskedResponse, found));
-        }
+        self.note_masks(masker.findings(), "response", Counter::MaskedResponse);
     }
 
+    /// Adds findings to the record's counts; how many there were.
+    pub(super) fn note_masks(
+        &mut self,
+        findings: &[Finding],
+        direction: &'static str,
+        counter: Counter,
+    ) -> u64 {
+        let found = findings.iter().map(|f| u64::from(f.count)).sum();
+        self.masks.extend(findings.iter().map(|f| MaskCount {
+            rule: f.rule.clone(),
+            count: u64::from(f.count),
+            direction,
+        }));
+        if found > 0 {
+            self.effects.push(Effect::Count(counter, found));
+        }
+        found
+    }
+
+    /// Takes the credential out of every header. One that comes several times is removed, as is a
+    /// cookie: setting it would join or drop the other values.
     fn scrub_headers(&mut self, head: &ResponseHead, scrub: &Rc<Scrub>) {
-        let mut names: Vec<&str> = head
-            .headers
-            .iter()
-            .map(|(n, _)| n)
-            .filter(|n| *n != "set-cookie")
-            .collect();
+        let mut names: Vec<&str> = head.headers.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
         names.dedup();
         for name in names {
-            let Some(value) = head.headers.get(name) else {
+            let Some(clean) = head.headers.all(name).find_map(|v| self.scrubbed(scrub, v)) else {
                 continue;
             };
-            if let Some(clean) = self.scrubbed(scrub, value) {
-                self.effects
-                    .push(Effect::SetResponseHeader(name.to_owned(), clean));
-            }
-        }
-        if head
-            .headers
-            .all("set-cookie")
-            .any(|v| self.scrubbed(scrub, v).is_some())
-        {
-            self.effects
-                .push(Effect::RemoveResponseHeader("set-cookie".to_owned()));
+            let name = name.to_owned();
+            self.effects.push(
+                if name == "set-cookie" || head.headers.single(&name).is_err() {
+                    Effect::RemoveResponseHeader(name)
+                } else {
+                    Effect::SetResponseHeader(name, clean)
+                },
+            );
         }
     }
 
