@@ -12,6 +12,9 @@ pub struct Operation {
     pub aliases: Vec<String>,
     /// `owner/name` in lower case; `None` where the operation has none.
     pub repo: Target,
+    /// The organisation or user it is about, lower case, where `repo` does not already say so; read
+    /// it with [`Operation::owner`].
+    pub account: Target,
     /// Full ref name (`refs/heads/main`); GitHub refs are case-sensitive, so is this.
     pub reference: Target,
     /// The files it touches.
@@ -24,6 +27,19 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// Whose it is: the first part of `repo`, else the account it names. An opaque repository could
+    /// be anybody's.
+    pub fn owner(&self) -> Target {
+        match (&self.repo, &self.account) {
+            (Target::Known(repo), _) => match repo.split_once('/') {
+                Some((owner, _)) => Target::Known(owner.to_owned()),
+                None => Target::Any,
+            },
+            (Target::Any, Target::None) => Target::Any,
+            (Target::Any | Target::None, account) => account.clone(),
+        }
+    }
+
     /// Whether it is a write that no operation table knows (`github.unknown_write`): the policy has
     /// an answer of its own for those.
     pub fn is_unknown_write(&self) -> bool {
