@@ -12,14 +12,6 @@ use crate::mask::Scrub;
 use crate::policy::{Connection, Credential, Glob, Secret};
 use crate::protocol::ProtocolKind;
 
-const PROTOCOLS: &[(&str, ProtocolKind)] = &[
-    ("http", ProtocolKind::Http),
-    ("github", ProtocolKind::GitHub),
-    ("git", ProtocolKind::Git),
-    ("openai", ProtocolKind::OpenAi),
-    ("mcp", ProtocolKind::Mcp),
-];
-
 /// Reads `connections`; a policy without one would refuse everything.
 pub fn read(document: &Object, secrets: &Secrets) -> Vec<Connection> {
     let Some(list) = document.require("connections", "name at least one system behind the gateway")
@@ -75,9 +67,10 @@ fn connection(node: &Node, secrets: &Secrets) -> Option<Connection> {
         }
         path_prefixes.push(base_path.clone());
     }
+    let protocols: Vec<_> = ProtocolKind::ALL.iter().map(|p| (p.name(), *p)).collect();
     let protocol = object
         .require("protocol", "how its requests are read")
-        .and_then(|n| n.choice(PROTOCOLS));
+        .and_then(|n| n.choice(&protocols));
     let credential = object
         .require(
             "credential",

@@ -2,14 +2,34 @@
 
 use std::collections::BTreeMap;
 
-use super::{Judged, is_read};
+use super::{BodyNeed, Fault, Judged, Protocol, Request, is_read};
 use crate::denial::DenialStyle;
 use crate::head::RequestHead;
-use crate::operation::{Operation, Paths, Target};
+use crate::operation::Operation;
 use crate::path::RequestPath;
 
-pub(super) fn judge(head: &RequestHead, path: &RequestPath) -> Judged {
-    Judged::new(vec![operation(head, path)], DenialStyle::Plain)
+/// Any HTTP API.
+pub(super) struct Http;
+
+impl Protocol for Http {
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    fn body_need(&self, _: &RequestHead, _: &RequestPath) -> BodyNeed {
+        BodyNeed::None
+    }
+
+    fn judge(&self, request: &Request<'_>) -> Result<Judged, Fault> {
+        Ok(Judged::new(
+            vec![operation(request.head, request.path)],
+            DenialStyle::Plain,
+        ))
+    }
+
+    fn style(&self, _: &RequestHead, _: Option<&RequestPath>) -> DenialStyle {
+        DenialStyle::Plain
+    }
 }
 
 /// `http.<method>` with `host`, `path` and, if there is one, `query`.
@@ -23,11 +43,8 @@ pub(super) fn operation(head: &RequestHead, path: &RequestPath) -> Operation {
     }
     Operation {
         name: format!("http.{}", head.method.to_ascii_lowercase()),
-        aliases: Vec::new(),
-        repo: Target::None,
-        reference: Target::None,
-        paths: Paths::None,
         attributes,
         write: !is_read(&head.method),
+        ..Operation::default()
     }
 }

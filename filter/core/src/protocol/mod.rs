@@ -1,8 +1,9 @@
 //! Protocols: from a request to the operations it stands for.
 //!
-//! A protocol is one module with two functions: what it needs of the body, and head and body in,
-//! [`Judged`] out. A connection of the policy names its protocol; nothing here knows hosts, rules or
-//! identities. What cannot be read in exactly one way is [`Undecided`], never a guess.
+//! A protocol is one module with one unit struct that is a [`Protocol`]: what it needs of the body,
+//! and head and body in, [`Judged`] out. A connection of the policy names its protocol; nothing here
+//! knows hosts, rules or identities. What cannot be read in exactly one way is [`Undecided`], never a
+//! guess.
 //!
 //! | module   | config name | reads |
 //! |----------|-------------|-------|
@@ -11,6 +12,8 @@
 //! | `git`    | `git`       | smart HTTP: push commands; LFS |
 //! | `openai` | `openai`    | chat, responses, completions, messages; `/mcp` is `mcp` |
 //! | `mcp`    | `mcp`       | JSON-RPC `tools/call` |
+//!
+//! To add one: its module, and its line in the list of [`ProtocolKind`].
 //!
 //! # Names of operations
 //! A name is `area.verb` and names an effect. Other names of the same thing are aliases, and a rule
@@ -37,40 +40,81 @@ use crate::operation::{Operation, Target};
 use crate::path::RequestPath;
 use crate::reason::Reason;
 
-/// The protocol of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ProtocolKind {
+/// How the requests of one kind of system are read.
+pub(crate) trait Protocol: Sync {
+    /// The name in the policy file.
+    fn name(&self) -> &'static str;
+
+    /// What must be read of the body before [`Protocol::judge`] can be asked.
+    fn body_need(&self, head: &RequestHead, path: &RequestPath) -> BodyNeed;
+
+    /// The operations of a request.
+    fn judge(&self, request: &Request<'_>) -> Result<Judged, Fault>;
+
+    /// The style of a denial that is given before the body is there. Without a path (it has two
+    /// readings, or has not been read) it is the one that most clients of the protocol read.
+    fn style(&self, head: &RequestHead, path: Option<&RequestPath>) -> DenialStyle;
+}
+
+/// What a protocol is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The head as it came.
+    pub head: &'a RequestHead,
+    /// Its path, as the upstream will see it.
+    pub path: &'a RequestPath,
+    /// What [`body_need`] asked for: the whole body, or at least the commands of a push.
+    pub body: &'a [u8],
+    /// What is known beside the request.
+    pub context: Context<'a>,
+}
+
+/// What is known of the system that a request goes to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Context<'a> {
+    /// The connection's name in the policy.
+    pub connection: &'a str,
+}
+
+/// Lists the protocols: one line each.
+macro_rules! protocols {
+    ($($(#[$doc:meta])* $kind:ident => $protocol:expr,)*) => {
+        /// The protocol of a connection.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ProtocolKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl ProtocolKind {
+            /// Every protocol.
+            pub const ALL: &'static [ProtocolKind] = &[$(ProtocolKind::$kind,)*];
+
+            fn protocol(self) -> &'static dyn Protocol {
+                match self {
+                    $(ProtocolKind::$kind => &$protocol,)*
+                }
+            }
+        }
+    };
+}
+
+protocols! {
     /// Any HTTP API.
-    Http,
+    Http => http::Http,
     /// GitHub's REST and GraphQL API.
-    GitHub,
+    GitHub => github::GitHub,
     /// git over HTTPS, with Git LFS.
-    Git,
+    Git => git::Git,
     /// Model routes of Copilot, OpenAI and Anthropic.
-    OpenAi,
+    OpenAi => openai::OpenAi,
     /// Model Context Protocol over streamable HTTP.
-    Mcp,
+    Mcp => mcp::Mcp,
 }
 
 impl ProtocolKind {
-    /// Every protocol.
-    pub const ALL: &'static [ProtocolKind] = &[
-        ProtocolKind::Http,
-        ProtocolKind::GitHub,
-        ProtocolKind::Git,
-        ProtocolKind::OpenAi,
-        ProtocolKind::Mcp,
-    ];
-
     /// The name in the policy file.
     pub fn name(self) -> &'static str {
-        match self {
-            ProtocolKind::Http => "http",
-            ProtocolKind::GitHub => "github",
-            ProtocolKind::Git => "git",
-            ProtocolKind::OpenAi => "openai",
-            ProtocolKind::Mcp => "mcp",
-        }
+        self.protocol().name()
     }
 
     /// The protocol of that name.
@@ -150,17 +194,11 @@ pub fn body_need(kind: ProtocolKind, head: &RequestHead, path: &RequestPath) -> 
     if refused_by_head(head, path).is_some() {
         return BodyNeed::None;
     }
-    match spoken(kind, path) {
-        ProtocolKind::Http => BodyNeed::None,
-        ProtocolKind::GitHub => github::body_need(head, path),
-        ProtocolKind::Git => git::body_need(head, path),
-        ProtocolKind::OpenAi => openai::body_need(head, path),
-        ProtocolKind::Mcp => mcp::body_need(head),
-    }
+    kind.protocol().body_need(head, path)
 }
 
-/// The operations of a request. `body` is what [`body_need`] asked for: the whole body, or at least
-/// the commands of a push; `None` and empty mean the same.
+/// The operations of a request to a system of which nothing more is known. A body that is not there
+/// and an empty one mean the same.
 ///
 /// # Errors
 /// [`Undecided`] when the request can not be read, or could be read in two ways.
@@ -170,21 +208,28 @@ pub fn operations(
     path: &RequestPath,
     body: Option<&[u8]>,
 ) -> Result<Judged, Undecided> {
-    let body = body.unwrap_or_default();
-    let judged = match refused_by_head(head, path) {
+    let request = Request {
+        head,
+        path,
+        body: body.unwrap_or_default(),
+        context: Context::default(),
+    };
+    judge(kind, &request)
+}
+
+/// The operations of a request.
+///
+/// # Errors
+/// [`Undecided`] when the request can not be read, or could be read in two ways.
+pub fn judge(kind: ProtocolKind, request: &Request<'_>) -> Result<Judged, Undecided> {
+    let judged = match refused_by_head(request.head, request.path) {
         Some(fault) => Err(fault),
-        None => match spoken(kind, path) {
-            ProtocolKind::Http => Ok(http::judge(head, path)),
-            ProtocolKind::GitHub => github::judge(head, path, body),
-            ProtocolKind::Git => git::judge(head, path, body),
-            ProtocolKind::OpenAi => openai::judge(head, path, body),
-            ProtocolKind::Mcp => mcp::judge(head, body),
-        },
+        None => kind.protocol().judge(request),
     };
     judged.map_err(|fault| Undecided {
         reason: fault.reason,
         detail: fault.detail,
-        style: head_style(kind, head, Some(path)),
+        style: head_style(kind, request.head, Some(request.path)),
     })
 }
 
@@ -195,30 +240,7 @@ pub fn head_style(
     head: &RequestHead,
     path: Option<&RequestPath>,
 ) -> DenialStyle {
-    let Some(path) = path else {
-        return match kind {
-            ProtocolKind::Http => DenialStyle::Plain,
-            ProtocolKind::GitHub => DenialStyle::GitHubRest,
-            ProtocolKind::Git => DenialStyle::GitInfoRefs,
-            ProtocolKind::OpenAi => DenialStyle::OpenAi,
-            ProtocolKind::Mcp => mcp::style(Vec::new(), false),
-        };
-    };
-    match spoken(kind, path) {
-        ProtocolKind::Http => DenialStyle::Plain,
-        ProtocolKind::GitHub => github::style(path),
-        ProtocolKind::Git => git::style(head, path),
-        ProtocolKind::OpenAi => DenialStyle::OpenAi,
-        ProtocolKind::Mcp => mcp::style(Vec::new(), false),
-    }
-}
-
-/// Copilot's host serves GitHub's MCP server under `/mcp`.
-fn spoken(kind: ProtocolKind, path: &RequestPath) -> ProtocolKind {
-    match kind {
-        ProtocolKind::OpenAi if openai::is_mcp(path) => ProtocolKind::Mcp,
-        other => other,
-    }
+    kind.protocol().style(head, path)
 }
 
 /// Whether [`operations`] refuses the request whatever its body is: there is no need to wait for it.

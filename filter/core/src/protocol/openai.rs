@@ -15,11 +15,42 @@
 
 use serde_json::{Map, Value};
 
-use super::{BodyNeed, Fault, Judged, body, is_read};
+use super::mcp::Mcp;
+use super::{BodyNeed, Fault, Judged, Protocol, Request, body, is_read};
 use crate::denial::DenialStyle;
 use crate::head::RequestHead;
 use crate::operation::Operation;
 use crate::path::RequestPath;
+
+/// Model routes; Copilot's host serves GitHub's MCP server below `/mcp` too.
+pub(super) struct OpenAi;
+
+impl Protocol for OpenAi {
+    fn name(&self) -> &'static str {
+        "openai"
+    }
+
+    fn body_need(&self, head: &RequestHead, path: &RequestPath) -> BodyNeed {
+        if is_mcp(path) {
+            return Mcp.body_need(head, path);
+        }
+        body_need(head, path)
+    }
+
+    fn judge(&self, request: &Request<'_>) -> Result<Judged, Fault> {
+        if is_mcp(request.path) {
+            return Mcp.judge(request);
+        }
+        judge(request.head, request.path, request.body)
+    }
+
+    fn style(&self, head: &RequestHead, path: Option<&RequestPath>) -> DenialStyle {
+        match path {
+            Some(path) if is_mcp(path) => Mcp.style(head, Some(path)),
+            Some(_) | None => DenialStyle::OpenAi,
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route<'a> {
@@ -63,13 +94,13 @@ fn route<'a>(segments: &[&'a str]) -> Route<'a> {
 }
 
 /// `/mcp` and what lies below it, on Copilot's host.
-pub(super) fn is_mcp(path: &RequestPath) -> bool {
+fn is_mcp(path: &RequestPath) -> bool {
     below_prefix(path)
         .first()
         .is_some_and(|first| first.eq_ignore_ascii_case("mcp"))
 }
 
-pub(super) fn body_need(head: &RequestHead, path: &RequestPath) -> BodyNeed {
+fn body_need(head: &RequestHead, path: &RequestPath) -> BodyNeed {
     if !head.method.eq_ignore_ascii_case("POST") {
         return BodyNeed::None;
     }
@@ -79,7 +110,7 @@ pub(super) fn body_need(head: &RequestHead, path: &RequestPath) -> BodyNeed {
     }
 }
 
-pub(super) fn judge(head: &RequestHead, path: &RequestPath, bytes: &[u8]) -> Result<Judged, Fault> {
+fn judge(head: &RequestHead, path: &RequestPath, bytes: &[u8]) -> Result<Judged, Fault> {
     let segments = below_prefix(path);
     let mut operation = Operation {
         aliases: vec![format!("http.{}", head.method.to_ascii_lowercase())],

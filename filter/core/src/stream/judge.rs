@@ -8,7 +8,7 @@ use crate::mask::{Format, mask_whole};
 use crate::path::RequestPath;
 use crate::policy::{Action, Connection};
 use crate::protocol::git::Progress;
-use crate::protocol::{self, BodyNeed};
+use crate::protocol::{self, BodyNeed, Context, Request};
 use crate::reason::Reason;
 use crate::record::Decision;
 use crate::worker::Worker;
@@ -167,7 +167,15 @@ impl Stream {
         path: &RequestPath,
         now: Now,
     ) -> bool {
-        match protocol::operations(connection.protocol, &self.head, path, Some(&self.body)) {
+        let request = Request {
+            head: &self.head,
+            path,
+            body: &self.body,
+            context: Context {
+                connection: &connection.name,
+            },
+        };
+        match protocol::judge(connection.protocol, &request) {
             Ok(judged) => {
                 self.operations = judged.operations;
                 self.style = judged.style;

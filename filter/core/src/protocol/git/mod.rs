@@ -15,17 +15,36 @@ mod commands;
 mod lfs;
 mod refname;
 
-use std::collections::BTreeMap;
-
 pub use commands::{Change, Command, CommandFault, GitCommands, Progress, PushCommands};
 pub use refname::is_ref_name;
 
-use super::{BodyNeed, Fault, Judged, body, http, is_read, repo_target};
+use super::{BodyNeed, Fault, Judged, Protocol, Request, body, http, is_read, repo_target};
 use crate::denial::DenialStyle;
 use crate::head::RequestHead;
 use crate::operation::{Operation, Paths, Target};
 use crate::path::RequestPath;
 use crate::reason::Reason;
+
+/// git over HTTPS, with Git LFS.
+pub(super) struct Git;
+
+impl Protocol for Git {
+    fn name(&self) -> &'static str {
+        "git"
+    }
+
+    fn body_need(&self, head: &RequestHead, path: &RequestPath) -> BodyNeed {
+        body_need(head, path)
+    }
+
+    fn judge(&self, request: &Request<'_>) -> Result<Judged, Fault> {
+        judge(request.head, request.path, request.body)
+    }
+
+    fn style(&self, head: &RequestHead, path: Option<&RequestPath>) -> DenialStyle {
+        path.map_or(DenialStyle::GitInfoRefs, |path| style(head, path))
+    }
+}
 
 /// What a path on a git host is.
 enum Route<'a> {
@@ -61,7 +80,7 @@ fn route<'a>(path: &'a RequestPath) -> (&'a [String], Route<'a>) {
     }
 }
 
-pub(super) fn body_need(head: &RequestHead, path: &RequestPath) -> BodyNeed {
+fn body_need(head: &RequestHead, path: &RequestPath) -> BodyNeed {
     if !head.method.eq_ignore_ascii_case("POST") {
         return BodyNeed::None;
     }
@@ -76,7 +95,7 @@ pub(super) fn body_need(head: &RequestHead, path: &RequestPath) -> BodyNeed {
     }
 }
 
-pub(super) fn style(head: &RequestHead, path: &RequestPath) -> DenialStyle {
+fn style(head: &RequestHead, path: &RequestPath) -> DenialStyle {
     match route(path).1 {
         Route::InfoRefs | Route::UploadPack | Route::UploadArchive => DenialStyle::GitInfoRefs,
         // The capabilities are not read yet; GitHub offers side-band-64k, and git then wants it.
@@ -92,7 +111,7 @@ pub(super) fn style(head: &RequestHead, path: &RequestPath) -> DenialStyle {
     }
 }
 
-pub(super) fn judge(head: &RequestHead, path: &RequestPath, body: &[u8]) -> Result<Judged, Fault> {
+fn judge(head: &RequestHead, path: &RequestPath, body: &[u8]) -> Result<Judged, Fault> {
     let (repo, route) = route(path);
     let repo = repository(repo);
     let style = style(head, path);
@@ -185,8 +204,8 @@ fn pushed(command: &Command, push: &PushCommands, repo: &Target) -> Operation {
         repo: repo.clone(),
         reference: Target::Known(command.reference.clone()),
         paths,
-        attributes: BTreeMap::new(),
         write: true,
+        ..Operation::default()
     };
     attribute(&mut operation, "change", change);
     attribute(&mut operation, "old", &command.old);

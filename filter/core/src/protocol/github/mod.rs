@@ -13,13 +13,34 @@ mod table;
 use serde_json::{Map, Value};
 
 use super::fields::Fields;
-use super::{BodyNeed, Fault, Judged, body, is_read};
+use super::{BodyNeed, Fault, Judged, Protocol, Request, body, is_read};
 use crate::denial::DenialStyle;
 use crate::head::RequestHead;
 use crate::operation::{Operation, Target};
 use crate::path::RequestPath;
 
 pub(crate) use attributes::file_paths;
+
+/// GitHub's REST and GraphQL API.
+pub(super) struct GitHub;
+
+impl Protocol for GitHub {
+    fn name(&self) -> &'static str {
+        "github"
+    }
+
+    fn body_need(&self, head: &RequestHead, path: &RequestPath) -> BodyNeed {
+        body_need(head, path)
+    }
+
+    fn judge(&self, request: &Request<'_>) -> Result<Judged, Fault> {
+        judge(request.head, request.path, request.body)
+    }
+
+    fn style(&self, _: &RequestHead, path: Option<&RequestPath>) -> DenialStyle {
+        path.map_or(DenialStyle::GitHubRest, style)
+    }
+}
 
 /// The path below the API's root.
 fn api_path(path: &RequestPath) -> RequestPath {

@@ -9,16 +9,38 @@ mod tools;
 
 use serde_json::{Map, Value};
 
-use super::{BodyNeed, Fault, Judged, body};
+use super::{BodyNeed, Fault, Judged, Protocol, Request, body};
 use crate::denial::{DenialStyle, McpCall};
 use crate::head::RequestHead;
 use crate::operation::Operation;
+use crate::path::RequestPath;
 use crate::reason::Reason;
 
 /// The most messages of one batch.
 const MAX_BATCH: usize = 200;
 
-pub(super) fn body_need(head: &RequestHead) -> BodyNeed {
+/// Model Context Protocol.
+pub(super) struct Mcp;
+
+impl Protocol for Mcp {
+    fn name(&self) -> &'static str {
+        "mcp"
+    }
+
+    fn body_need(&self, head: &RequestHead, _: &RequestPath) -> BodyNeed {
+        body_need(head)
+    }
+
+    fn judge(&self, request: &Request<'_>) -> Result<Judged, Fault> {
+        judge(request.head, request.body)
+    }
+
+    fn style(&self, _: &RequestHead, _: Option<&RequestPath>) -> DenialStyle {
+        style(Vec::new(), false)
+    }
+}
+
+fn body_need(head: &RequestHead) -> BodyNeed {
     if head.method.eq_ignore_ascii_case("POST") {
         BodyNeed::Whole
     } else {
@@ -26,11 +48,11 @@ pub(super) fn body_need(head: &RequestHead) -> BodyNeed {
     }
 }
 
-pub(super) fn style(calls: Vec<McpCall>, batch: bool) -> DenialStyle {
+fn style(calls: Vec<McpCall>, batch: bool) -> DenialStyle {
     DenialStyle::Mcp { calls, batch }
 }
 
-pub(super) fn judge(head: &RequestHead, bytes: &[u8]) -> Result<Judged, Fault> {
+fn judge(head: &RequestHead, bytes: &[u8]) -> Result<Judged, Fault> {
     if !head.method.eq_ignore_ascii_case("POST") {
         let known = matches!(
             head.method.to_ascii_uppercase().as_str(),
