@@ -56,7 +56,9 @@ pub async fn take(State(app): State<App>, request: Request) -> Response {
     let kept = if records.is_empty() {
         Ok(Kept::default())
     } else {
-        app.store.try_write(move |c| arrival::keep(c, now, &records)).await
+        app.store
+            .try_write(move |c| arrival::keep(c, now, &records))
+            .await
     };
     match kept {
         Ok(kept) => {

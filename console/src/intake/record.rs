@@ -135,7 +135,10 @@ fn record(
     put("span_id", hexed(log_record.span_id));
     // As text: JSON readers may round a number of this size.
     let time = log_record.time_unix_nano;
-    put("time_unix_nano", (time > 0).then(|| time.to_string().into()));
+    put(
+        "time_unix_nano",
+        (time > 0).then(|| time.to_string().into()),
+    );
     put("trace_id", hexed(log_record.trace_id));
     let value = Value::Object(value).to_string();
     Ok(Record {

@@ -98,6 +98,8 @@ fn worker(c: &Connection, now: Millis, name: &str) -> Result<Worker, StoreError>
 }
 
 fn number_known(c: &Connection, worker: i64, seq: i64) -> Result<bool, StoreError> {
-    Ok(c.prepare_cached("SELECT EXISTS (SELECT 1 FROM arrivals WHERE worker = ?1 AND seq = ?2)")?
-        .query_row([worker, seq], |row| row.get(0))?)
+    Ok(
+        c.prepare_cached("SELECT EXISTS (SELECT 1 FROM arrivals WHERE worker = ?1 AND seq = ?2)")?
+            .query_row([worker, seq], |row| row.get(0))?,
+    )
 }

@@ -73,7 +73,13 @@ impl Body {
             "INSERT INTO bodies (sha256, size, codec, data, last_entry) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (sha256) DO UPDATE SET last_entry = max(last_entry, excluded.last_entry)",
         )?
-        .execute(params![self.sha256, self.size as i64, codec as i64, data, index])?;
+        .execute(params![
+            self.sha256,
+            self.size as i64,
+            codec as i64,
+            data,
+            index
+        ])?;
         Ok(())
     }
 }

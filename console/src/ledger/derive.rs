@@ -69,6 +69,9 @@ pub fn reset(c: &Connection) -> Result<(), StoreError> {
     for table in exchanges::derive::TABLES {
         c.execute(&format!("DELETE FROM {table}"), [])?;
     }
-    c.execute("INSERT INTO record_words (record_words) VALUES ('delete-all')", [])?;
+    c.execute(
+        "INSERT INTO record_words (record_words) VALUES ('delete-all')",
+        [],
+    )?;
     meta::set(c, DERIVED_TO, "0")
 }

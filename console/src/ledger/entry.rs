@@ -90,8 +90,10 @@ pub fn leaf_hash(leaf: &[u8]) -> Hash {
 
 /// How many entries there are; the next one's index.
 pub fn count(c: &Connection) -> Result<i64, StoreError> {
-    Ok(c.prepare_cached("SELECT coalesce(max(idx) + 1, 0) FROM entries")?
-        .query_row([], |row| row.get(0))?)
+    Ok(
+        c.prepare_cached("SELECT coalesce(max(idx) + 1, 0) FROM entries")?
+            .query_row([], |row| row.get(0))?,
+    )
 }
 
 /// Appends an entry inside the caller's transaction and returns its index.
@@ -110,7 +112,9 @@ pub(super) fn append_at(
     value: &str,
 ) -> Result<(), StoreError> {
     let leaf = leaf(index, now, kind, value);
-    c.prepare_cached("INSERT INTO entries (idx, at, kind, leaf, hash) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![index, now, kind, leaf, leaf_hash(leaf.as_bytes())])?;
+    c.prepare_cached(
+        "INSERT INTO entries (idx, at, kind, leaf, hash) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![index, now, kind, leaf, leaf_hash(leaf.as_bytes())])?;
     Ok(())
 }

@@ -1,10 +1,9 @@
 //! From the tables of the first schema to entries.
 
 use rusqlite::{Connection, params};
-use serde_json::{Value, json};
 
+use super::approval::{Step, append_step};
 use super::arrival;
-use super::entry::{Kind, append};
 use crate::clock::Millis;
 use crate::intake::record::from_version_1;
 use crate::store::StoreError;
@@ -42,35 +41,43 @@ pub fn from_version_1_tables(c: &Connection) -> Result<(), StoreError> {
                 arrival::keep(c, at, &[record])?;
             }
             Old::Event(id) => {
-                let entry = append(c, at, Kind::ApprovalEvent, &event(c, id)?)?;
+                let entry = event(c, at, id)?;
                 c.prepare_cached("UPDATE approval_events SET entry = ?2 WHERE id = ?1")?
                     .execute(params![id, entry])?;
             }
         }
     }
-    // The time at which a worker was first heard of is that of its first record again.
     c.execute_batch("DROP TABLE records_1")?;
     Ok(())
 }
 
-fn event(c: &Connection, id: i64) -> Result<Value, StoreError> {
-    c.prepare_cached(
-        "SELECT approval, kind, who, approval_events.exchange, note, question FROM approval_events
-         JOIN approvals ON approvals.id = approval_events.approval
-         WHERE approval_events.id = ?1",
-    )?
-    .query_row([id], |row| {
-        let step: String = row.get(1)?;
-        let question: Option<String> = row.get(5)?;
-        let question = question.filter(|_| step == "asked");
-        Ok(json!({
-            "approval": row.get::<_, String>(0)?,
-            "step": step,
-            "who": row.get::<_, Option<String>>(2)?,
-            "exchange": row.get::<_, Option<String>>(3)?,
-            "note": row.get::<_, Option<String>>(4)?,
-            "question": question,
-        }))
-    })
-    .map_err(StoreError::from)
+fn event(c: &Connection, at: Millis, id: i64) -> Result<i64, StoreError> {
+    type Texts = (
+        String,
+        String,
+        Option<String>,
+        Option<String>,
+        Option<String>,
+    );
+    let (approval, step, who, exchange, note): Texts = c
+        .prepare_cached(
+            "SELECT approval, kind, who, exchange, note FROM approval_events WHERE id = ?1",
+        )?
+        .query_row([id], |row| {
+            Ok((
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+            ))
+        })?;
+    let step = Step {
+        approval: &approval,
+        step: &step,
+        who: who.as_deref(),
+        exchange: exchange.as_deref(),
+        note: note.as_deref(),
+    };
+    append_step(c, at, step)
 }

@@ -14,12 +14,19 @@
 //! Everything that reads records goes through [`read`]; everything that writes an entry goes through
 //! [`append`] or, for the gateway's records, [`arrival`].
 
+pub mod approval;
 pub mod arrival;
 pub mod body;
+pub mod checkpoint;
 pub mod derive;
 pub mod entry;
 pub mod keeper;
+pub mod keys;
 pub mod migrate;
+pub mod note;
 pub mod read;
+pub mod seal;
+pub mod tree;
+pub mod witness;
 
 pub use entry::{Kind, append};

@@ -131,7 +131,7 @@ pub fn record(c: &Connection, index: i64) -> Result<Option<StoredRecord>, StoreE
 pub fn exchange(c: &Connection, id: &str) -> Result<Vec<StoredRecord>, StoreError> {
     let found: Vec<Entry> = c
         .prepare_cached(
-            "SELECT idx, at, kind, leaf, hash FROM exchange_entries
+            "SELECT idx, entries.at, kind, leaf, hash FROM exchange_entries
              JOIN exchanges ON exchanges.id = exchange_entries.exchange
              JOIN entries ON entries.idx = exchange_entries.entry
              WHERE exchanges.exchange = ?1 ORDER BY exchange_entries.entry",

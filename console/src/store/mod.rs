@@ -57,6 +57,9 @@ pub enum StoreError {
     /// A stored value does not read back as what was stored.
     #[error("the database holds something unreadable: {0}")]
     Unreadable(String),
+    /// The ledger's signing key is not there.
+    #[error("nothing is taken that cannot be signed: {0}")]
+    NoKey(String),
     /// No random bytes for a new id.
     #[error(transparent)]
     NoRandomness(#[from] crate::secret::NoRandomness),

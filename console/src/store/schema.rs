@@ -19,13 +19,17 @@ enum Step {
 
 /// Brings the database to the newest schema, all steps in one transaction.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    migrate_to(connection, STEPS.len())
+}
+
+fn migrate_to(connection: &mut Connection, newest: usize) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let known = STEPS.len() as i64;
+    let known = newest as i64;
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
-    for step in STEPS.iter().skip(found.max(0) as usize) {
+    for step in STEPS.iter().take(newest).skip(found.max(0) as usize) {
         match step {
             Step::Sql(sql) => transaction.execute_batch(sql)?,
             Step::SqlThen(sql, code) => {
@@ -38,6 +42,10 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     transaction.commit()?;
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "schema_tests.rs"]
+mod tests;
 
 /// Times are milliseconds since the Unix epoch unless a name says otherwise.
 const FIRST: &str = "
@@ -205,6 +213,21 @@ CREATE TABLE checkpoints (
     size INTEGER PRIMARY KEY,
     at   INTEGER NOT NULL,
     note TEXT NOT NULL                   -- C2SP signed note
+) STRICT;
+
+CREATE TABLE seals (
+    size INTEGER PRIMARY KEY,
+    line TEXT NOT NULL                   -- the signature line of a note without a time
+) STRICT;
+
+CREATE TABLE witnesses (
+    url         TEXT PRIMARY KEY,
+    sent_size   INTEGER NOT NULL,
+    sent_at     INTEGER,
+    failures    INTEGER NOT NULL,        -- in a row
+    error       TEXT,
+    next_at     INTEGER NOT NULL,
+    cosignature TEXT
 ) STRICT;
 
 -- Which numbers of which worker have come, and as which entry. A resend has the same digest.
