@@ -14,6 +14,7 @@ use crate::data_folder::DataFolder;
 use crate::dev_idp::keys::Algorithm;
 use crate::dev_idp::token::{self, Claims, parse_claim};
 use crate::failure::Failure;
+use crate::ledger::note::is_name;
 use crate::people::{self, Person, UserError};
 use crate::policy::check;
 use crate::serve::{self, Options};
@@ -84,6 +85,15 @@ struct Serve {
     /// folder of its own
     #[arg(long)]
     dev: bool,
+    /// Send the ledger's checkpoints to this address as well; may be given several times
+    #[arg(long = "witness", value_name = "URL", value_parser = parse_url)]
+    witnesses: Vec<String>,
+    /// The ledger's signing key; DIR/ledger.key if not given. Made if it is not there
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_SIGNING_KEY")]
+    signing_key: Option<PathBuf>,
+    /// What a new ledger is called in its checkpoints, such as trail.example.com/countersign
+    #[arg(long, value_name = "NAME", value_parser = parse_ledger_name)]
+    ledger_name: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -201,12 +211,18 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             data,
             public_url,
             dev,
+            witnesses,
+            signing_key,
+            ledger_name,
         }) => {
             serve::serve(&Options {
                 listen,
                 data,
                 public_url,
                 dev,
+                signing_key,
+                ledger_name,
+                witnesses,
             })?;
         }
         Command::User(user) => run_user(user)?,
@@ -316,6 +332,15 @@ fn parse_ttl(text: &str) -> Result<Millis, String> {
         Some(past) => parse_duration(past).map(|length| -length),
         None => parse_duration(text),
     }
+}
+
+fn parse_ledger_name(text: &str) -> Result<String, String> {
+    if is_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "`{text}` is not a name: no blanks, no +, at most 200 characters"
+    ))
 }
 
 fn parse_url(text: &str) -> Result<String, String> {

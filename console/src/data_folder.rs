@@ -6,11 +6,16 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
-use crate::store::{Store, StoreError, meta};
+use crate::ledger::checkpoint::CheckpointFile;
+use crate::ledger::keeper::Deriving;
+use crate::ledger::keys::KeyFile;
+use crate::store::{Keeper, Store, StoreError, meta};
 
 const DATABASE: &str = "countersign.db";
 const LOCK: &str = "console.lock";
 const KIND: &str = "kind";
+const SIGNING_KEY: &str = "ledger.key";
+const CHECKPOINTS: &str = "checkpoints.txt";
 
 /// What a data folder is for. A folder is marked by the first `serve` and stays what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,10 +125,35 @@ impl DataFolder {
         Ok(FolderLock { _file: file })
     }
 
+    /// Where the folder is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The database's file.
+    pub fn database(&self) -> PathBuf {
+        self.path.join(DATABASE)
+    }
+
+    /// The file with the ledger's signing key, unless another one is named.
+    pub fn signing_key(&self) -> KeyFile {
+        KeyFile::at(self.path.join(SIGNING_KEY))
+    }
+
+    /// The file to which the ledger's checkpoints are appended.
+    pub fn checkpoints(&self) -> CheckpointFile {
+        CheckpointFile::at(self.path.join(CHECKPOINTS))
+    }
+
     /// Opens the database, brought to this program's schema.
     pub fn store(&self) -> Result<Store, Failure> {
-        let path = self.path.join(DATABASE);
-        let store = Store::open(&path).map_err(|error| self.explain(error))?;
+        self.store_with(Box::new(Deriving))
+    }
+
+    /// As [`DataFolder::store`], with what else is to happen at each commit.
+    pub fn store_with(&self, keeper: Box<dyn Keeper>) -> Result<Store, Failure> {
+        let path = self.database();
+        let store = Store::open_with(&path, keeper).map_err(|error| self.explain(error))?;
         // Bodies of prompts are in there: nobody else on the machine reads along.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(|error| {
             Failure::plain(format!(

@@ -11,6 +11,8 @@
 //! - [`intake`]: `/v1/logs`. `otlp` decodes, `record` says what a record is, `endpoint` acks only
 //!   what is on disk.
 //!
+//! What is kept of it, and how that is proven: [`ledger`].
+//!
 //! What people talk to, signed in:
 //! - [`people`]: who they are, sign-in secrets, sessions and form tokens.
 //! - [`exchanges`]: finding and reading what was recorded.
@@ -31,6 +33,7 @@ pub mod dev_idp;
 pub mod exchanges;
 pub mod failure;
 pub mod intake;
+pub mod ledger;
 pub mod people;
 pub mod policy;
 pub mod secret;

@@ -14,6 +14,9 @@ use crate::clock::Clock;
 use crate::data_folder::{self, DataFolder, Kind};
 use crate::dev_idp;
 use crate::failure::Failure;
+use crate::ledger::keeper::Signing;
+use crate::ledger::keys::{self, KeyFile};
+use crate::ledger::{checkpoint, witness};
 use crate::secret::Secret;
 use crate::store::{Store, meta};
 use crate::web::{App, router};
@@ -37,6 +40,12 @@ pub struct Options {
     pub public_url: Option<String>,
     /// Turns the development identity provider on.
     pub dev: bool,
+    /// The ledger's signing key, if it is not in the data folder.
+    pub signing_key: Option<PathBuf>,
+    /// The ledger's name, if it has none yet.
+    pub ledger_name: Option<String>,
+    /// Where checkpoints are sent.
+    pub witnesses: Vec<String>,
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -57,7 +66,7 @@ pub fn serve(options: &Options) -> Result<(), Failure> {
         .map_err(|error| cannot_listen(options.listen, &error))?;
     let folder = DataFolder::open_or_make(&options.data)?;
     let _lock = folder.lock()?;
-    let store = folder.store()?;
+    let store = signing_store(&folder, options)?;
     let kind = if options.dev {
         Kind::Development
     } else {
@@ -76,6 +85,23 @@ pub fn serve(options: &Options) -> Result<(), Failure> {
     runtime.shutdown_timeout(Duration::from_secs(1));
     store.close();
     result
+}
+
+/// The database with its signer, once it has been seen to be the one that was signed before.
+fn signing_store(folder: &DataFolder, options: &Options) -> Result<Store, Failure> {
+    let checkpoints = folder.checkpoints();
+    let key_file = match &options.signing_key {
+        Some(path) => KeyFile::at(path),
+        None => folder.signing_key(),
+    };
+    let store = folder.store()?;
+    checkpoint::guard(&store, &checkpoints)?;
+    checkpoint::catch_up(&store, &checkpoints)?;
+    let name = options.ledger_name.as_deref();
+    let key = keys::ensure(&store, &key_file, Clock::System.now(), name)?;
+    store.close();
+    let signing = Signing::new(Clock::System, key, key_file, checkpoints);
+    folder.store_with(Box::new(signing))
 }
 
 async fn run(
@@ -121,6 +147,15 @@ async fn run(
              Never put it in front of a real GitHub organisation.\n"
         );
     }
+    for url in &options.witnesses {
+        let (store, clock) = (app.store.clone(), clock.clone());
+        tokio::spawn(witness::send_all(
+            store,
+            clock,
+            url.clone(),
+            stopping.clone(),
+        ));
+    }
     let expiry = tokio::spawn(expire_tickets(app.clone()));
     let mut wait_for_stop = stopping.clone();
     let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
@@ -146,6 +181,7 @@ async fn run(
     }
 }
 
+/// Ends tickets. Its commits are also the beat at which the ledger is signed when nothing comes in.
 async fn expire_tickets(app: App) {
     loop {
         tokio::time::sleep(EXPIRY).await;

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Question, State, Step};
 use crate::clock::Millis;
+use crate::ledger::approval::{self, append_step};
 use crate::secret::random_id;
 use crate::store::StoreError;
 
@@ -333,7 +334,7 @@ fn consume(
     Ok(Standing::Granted(open.verdict()))
 }
 
-/// Writes one step down.
+/// Writes one step down, in the ledger and among the approval's events.
 pub(super) fn note(
     c: &Connection,
     approval: &str,
@@ -343,10 +344,29 @@ pub(super) fn note(
     exchange: Option<&str>,
     text: Option<&str>,
 ) -> Result<(), StoreError> {
+    let entry = append_step(
+        c,
+        now,
+        approval::Step {
+            approval,
+            step: step.as_str(),
+            who,
+            exchange,
+            note: text,
+        },
+    )?;
     c.prepare_cached(
-        "INSERT INTO approval_events (approval, at, kind, who, exchange, note)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO approval_events (approval, at, kind, who, exchange, note, entry)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
-    .execute(params![approval, now, step.as_str(), who, exchange, text])?;
+    .execute(params![
+        approval,
+        now,
+        step.as_str(),
+        who,
+        exchange,
+        text,
+        entry
+    ])?;
     Ok(())
 }

@@ -4,8 +4,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 
 use super::Summary;
-use crate::clock::Millis;
-use crate::intake::record::{Stored, read_stored};
+use crate::ledger::read::{self, StoredRecord};
 use crate::store::StoreError;
 
 /// An exchange and its records, in the order in which they came.
@@ -14,19 +13,7 @@ use crate::store::StoreError;
 pub struct Detail {
     #[serde(flatten)]
     pub summary: Summary,
-    pub records: Vec<Part>,
-}
-
-/// One stored record.
-#[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct Part {
-    pub worker: String,
-    pub seq: i64,
-    #[serde(rename = "received_at_ms")]
-    pub received_at: Millis,
-    #[serde(flatten)]
-    pub record: Stored,
+    pub records: Vec<StoredRecord>,
 }
 
 /// The exchange `id` with its records.
@@ -38,24 +25,6 @@ pub fn detail(c: &Connection, id: &str) -> Result<Option<Detail>, StoreError> {
     let Some(summary) = summary else {
         return Ok(None);
     };
-    let rows: Vec<(String, i64, Millis, String)> = c
-        .prepare_cached(
-            "SELECT worker, seq, received_at, record FROM records WHERE exchange = ?1 ORDER BY id",
-        )?
-        .query_map([id], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })?
-        .collect::<Result<_, _>>()?;
-    let records = rows
-        .into_iter()
-        .map(|(worker, seq, received_at, record)| {
-            Ok(Part {
-                worker,
-                seq,
-                received_at,
-                record: read_stored(&record).map_err(StoreError::Unreadable)?,
-            })
-        })
-        .collect::<Result<_, StoreError>>()?;
+    let records = read::exchange(c, id)?;
     Ok(Some(Detail { summary, records }))
 }

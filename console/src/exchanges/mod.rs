@@ -1,9 +1,11 @@
 //! The audit trail as people read it: finding exchanges, and everything about one.
 
+pub mod derive;
+
 mod detail;
 mod search;
 
-pub use detail::{Detail, Part, detail};
+pub use detail::{Detail, detail};
 pub use search::{Cursor, Filter, Found, search};
 
 use rusqlite::{Connection, Row};

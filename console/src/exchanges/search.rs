@@ -80,7 +80,7 @@ pub fn search(c: &Connection, filter: &Filter) -> Result<Found, StoreError> {
     };
     if let Some(text) = filter.text.as_deref().and_then(full_text_query) {
         want(
-            "exchange IN (SELECT exchange FROM records WHERE id IN
+            "id IN (SELECT exchange FROM exchange_entries WHERE entry IN
                (SELECT rowid FROM record_words WHERE record_words MATCH ?))",
             vec![text.into()],
         );

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::otlp::Encoding;
-use super::{LARGEST_BATCH, keep, record};
+use super::{LARGEST_BATCH, record};
+use crate::ledger::arrival::{self, Kept};
 use crate::store::StoreError;
 use crate::web::App;
 
@@ -48,14 +49,16 @@ pub async fn take(State(app): State<App>, request: Request) -> Response {
     };
     drop(body);
     let now = app.clock.now();
-    let (records, bad) = record::records(batch, now);
+    let (records, bad) = record::records(batch);
     let rejected = bad.len() as u64;
     let outcomes = records.iter().filter(|r| r.half == record::Half::Outcome);
     let ended: Vec<String> = outcomes.map(|r| r.exchange.clone()).collect();
     let kept = if records.is_empty() {
-        Ok(super::Kept::default())
+        Ok(Kept::default())
     } else {
-        app.store.try_write(move |c| keep(c, now, &records)).await
+        app.store
+            .try_write(move |c| arrival::keep(c, now, &records))
+            .await
     };
     match kept {
         Ok(kept) => {

@@ -8,16 +8,13 @@ pub mod endpoint;
 pub mod otlp;
 pub mod record;
 
-mod keep;
-
-pub use keep::{Kept, keep};
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use tokio::sync::Semaphore;
 
 use crate::clock::Millis;
+use crate::ledger::arrival::Kept;
 
 /// The largest batch, after decompression.
 pub const LARGEST_BATCH: usize = 16 << 20;

@@ -117,25 +117,23 @@ impl Encoding {
 
 /// Attributes as plain JSON: integers and doubles as numbers, bytes as base64. Of a key that is
 /// there twice the last value counts; OTLP forbids it.
-pub fn plain_attributes(attributes: &[KeyValue]) -> Map<String, Value> {
+pub fn plain_attributes(attributes: Vec<KeyValue>) -> Map<String, Value> {
     attributes
-        .iter()
-        .map(|pair| {
-            let value = pair.value.as_ref().map_or(Value::Null, plain);
-            (pair.key.clone(), value)
-        })
+        .into_iter()
+        .map(|pair| (pair.key, pair.value.map_or(Value::Null, plain)))
         .collect()
 }
 
-fn plain(value: &AnyValue) -> Value {
-    match &value.value {
+/// A value as plain JSON.
+pub fn plain(value: AnyValue) -> Value {
+    match value.value {
         None => Value::Null,
-        Some(any_value::Value::StringValue(text)) => Value::from(text.as_str()),
-        Some(any_value::Value::BoolValue(flag)) => Value::from(*flag),
-        Some(any_value::Value::IntValue(number)) => Value::from(*number),
-        Some(any_value::Value::DoubleValue(number)) => Value::from(*number),
-        Some(any_value::Value::ArrayValue(array)) => array.values.iter().map(plain).collect(),
-        Some(any_value::Value::KvlistValue(list)) => Value::Object(plain_attributes(&list.values)),
+        Some(any_value::Value::StringValue(text)) => Value::from(text),
+        Some(any_value::Value::BoolValue(flag)) => Value::from(flag),
+        Some(any_value::Value::IntValue(number)) => Value::from(number),
+        Some(any_value::Value::DoubleValue(number)) => Value::from(number),
+        Some(any_value::Value::ArrayValue(array)) => array.values.into_iter().map(plain).collect(),
+        Some(any_value::Value::KvlistValue(list)) => Value::Object(plain_attributes(list.values)),
         Some(any_value::Value::BytesValue(bytes)) => Value::from(STANDARD.encode(bytes)),
         // An index into a dictionary that logs do not have.
         Some(any_value::Value::StringValueStrindex(_)) => Value::Null,

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::otlp::plain_attributes;
-use crate::clock::Millis;
+use super::otlp::{plain, plain_attributes};
+use crate::ledger::body::{self, Body, hex};
 
 /// Which half of an exchange a record tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,28 +36,27 @@ impl Half {
     }
 }
 
-/// A record as it came, with what it takes to find it again.
+/// A record as it is kept, with what it takes to find it again.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// The worker that wrote it.
     pub worker: String,
     /// The worker's number for it, from 1.
     pub seq: i64,
-    /// SHA-256 of all but the observation time, which a resend may change.
+    /// SHA-256 of the value, which has all but the observation time: a resend may change that.
     pub digest: [u8; 32],
     /// The exchange it belongs to.
     pub exchange: String,
     /// Which half.
     pub half: Half,
-    /// When it happened.
-    pub at: Millis,
-    /// The attributes as plain JSON.
-    pub attributes: Map<String, Value>,
-    /// All of it, as OTLP JSON.
-    pub whole: String,
+    /// What the ledger's entry says: JSON with sorted keys, references in place of bodies.
+    pub value: String,
+    /// The bodies.
+    pub bodies: Vec<Body>,
 }
 
-/// The stored form: one log record with the resource and the scope it came under.
+/// One log record with the resource and the scope it came under; the previous version of the
+/// database stored it so.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Whole {
@@ -66,32 +65,16 @@ struct Whole {
     log_record: LogRecord,
 }
 
-/// A record that was stored, read back.
-#[derive(Clone, Debug, Serialize)]
-pub struct Stored {
-    /// The event name.
-    pub event: String,
-    /// When it happened.
-    pub at: Millis,
-    /// Attributes of the resource.
-    pub resource: Map<String, Value>,
-    /// Attributes of the record.
-    pub attributes: Map<String, Value>,
-}
-
 /// Takes a batch apart: the records, and why each of the others is not one.
-pub fn records(batch: ExportLogsServiceRequest, now: Millis) -> (Vec<Record>, Vec<String>) {
+pub fn records(batch: ExportLogsServiceRequest) -> (Vec<Record>, Vec<String>) {
     let mut good = Vec::new();
     let mut bad = Vec::new();
     for group in batch.resource_logs {
+        let resource = group.resource.map(resource);
         for scoped in group.scope_logs {
+            let scope = scoped.scope.map(scope);
             for log_record in scoped.log_records {
-                let whole = Whole {
-                    resource: group.resource.clone(),
-                    scope: scoped.scope.clone(),
-                    log_record,
-                };
-                match record(whole, now) {
+                match record(resource.clone(), scope.clone(), log_record) {
                     Ok(record) => good.push(record),
                     Err(why) => bad.push(why),
                 }
@@ -101,11 +84,25 @@ pub fn records(batch: ExportLogsServiceRequest, now: Millis) -> (Vec<Record>, Ve
     (good, bad)
 }
 
-fn record(mut whole: Whole, now: Millis) -> Result<Record, String> {
-    let name = &whole.log_record.event_name;
-    let half = Half::from_event_name(name)
-        .ok_or_else(|| format!("`{}` is not an event of Countersign", brief(name)))?;
-    let attributes = plain_attributes(&whole.log_record.attributes);
+/// Reads a record that the previous version of the database stored.
+pub fn from_version_1(whole: &str) -> Result<Record, String> {
+    let whole: Whole = serde_json::from_str(whole).map_err(|error| error.to_string())?;
+    record(
+        whole.resource.map(resource),
+        whole.scope.map(scope),
+        whole.log_record,
+    )
+}
+
+fn record(
+    resource: Option<Value>,
+    scope: Option<Value>,
+    log_record: LogRecord,
+) -> Result<Record, String> {
+    let name = log_record.event_name;
+    let half = Half::from_event_name(&name)
+        .ok_or_else(|| format!("`{}` is not an event of Countersign", brief(&name)))?;
+    let mut attributes = plain_attributes(log_record.attributes);
     let exchange = text(&attributes, "countersign.exchange.id")
         .ok_or("a record without countersign.exchange.id")?
         .to_owned();
@@ -117,42 +114,69 @@ fn record(mut whole: Whole, now: Millis) -> Result<Record, String> {
         .and_then(Value::as_i64)
         .filter(|seq| *seq > 0)
         .ok_or("a record without countersign.worker.seq")?;
-    let at = [
-        whole.log_record.time_unix_nano,
-        whole.log_record.observed_time_unix_nano,
-    ]
-    .into_iter()
-    .find(|nanos| *nanos > 0)
-    .map_or(now, |nanos| i64::try_from(nanos / 1_000_000).unwrap_or(now));
-    let unwritable = |error: serde_json::Error| format!("a record that cannot be kept: {error}");
-    let text = serde_json::to_string(&whole).map_err(unwritable)?;
-    whole.log_record.observed_time_unix_nano = 0;
-    let to_digest = serde_json::to_vec(&whole).map_err(unwritable)?;
+    let (references, bodies) = take_bodies(&mut attributes);
+    let mut value = Map::new();
+    let mut put = |key: &str, given: Option<Value>| {
+        if let Some(given) = given {
+            value.insert(key.to_owned(), given);
+        }
+    };
+    let hexed = |id: Vec<u8>| (!id.is_empty()).then(|| hex(&id).into());
+    put("attributes", Some(Value::Object(attributes)));
+    put("bodies", references);
+    // What it says in words, where that is more than the event's name.
+    let message = log_record.body.map(plain);
+    put("body", message.filter(|message| *message != name.as_str()));
+    put("event", Some(name.into()));
+    put("resource", resource);
+    put("scope", scope);
+    let severity = log_record.severity_number;
+    put("severity", (severity != 0).then(|| severity.into()));
+    put("span_id", hexed(log_record.span_id));
+    // As text: JSON readers may round a number of this size.
+    let time = log_record.time_unix_nano;
+    put(
+        "time_unix_nano",
+        (time > 0).then(|| time.to_string().into()),
+    );
+    put("trace_id", hexed(log_record.trace_id));
+    let value = Value::Object(value).to_string();
     Ok(Record {
         worker,
         seq,
-        digest: Sha256::digest(&to_digest).into(),
+        digest: Sha256::digest(value.as_bytes()).into(),
         exchange,
         half,
-        at,
-        attributes,
-        whole: text,
+        value,
+        bodies,
     })
 }
 
-/// Reads a stored record back.
-pub fn read_stored(whole: &str) -> Result<Stored, String> {
-    let whole: Whole = serde_json::from_str(whole).map_err(|error| error.to_string())?;
-    let nanos = whole.log_record.time_unix_nano;
-    Ok(Stored {
-        event: whole.log_record.event_name.clone(),
-        at: i64::try_from(nanos / 1_000_000).unwrap_or_default(),
-        resource: whole
-            .resource
-            .map(|resource| plain_attributes(&resource.attributes))
-            .unwrap_or_default(),
-        attributes: plain_attributes(&whole.log_record.attributes),
-    })
+/// Takes the bodies out of the attributes; what stands for them in the leaf.
+fn take_bodies(attributes: &mut Map<String, Value>) -> (Option<Value>, Vec<Body>) {
+    let mut references = Map::new();
+    let mut bodies = Vec::new();
+    for key in body::KEYS {
+        if !attributes.get(*key).is_some_and(Value::is_string) {
+            continue;
+        }
+        let encoding = format!("{key}.encoding");
+        if let Some(Value::String(text)) = attributes.remove(*key) {
+            let body = Body::new(text, attributes.get(&encoding).and_then(Value::as_str));
+            references.insert((*key).to_owned(), body.reference());
+            bodies.push(body);
+        }
+    }
+    let references = (!references.is_empty()).then_some(Value::Object(references));
+    (references, bodies)
+}
+
+fn resource(resource: Resource) -> Value {
+    Value::Object(plain_attributes(resource.attributes))
+}
+
+fn scope(scope: InstrumentationScope) -> Value {
+    serde_json::json!({"name": scope.name, "version": scope.version})
 }
 
 /// The attribute as text, if it is text and not empty.

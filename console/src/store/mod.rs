@@ -17,12 +17,17 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
 
+pub use writer::Keeper;
 use writer::{Job, Pending};
+
+use crate::ledger::keeper;
 
 /// How many writes may wait before [`Store::try_write`] says that the store is busy.
 pub const QUEUE: usize = 1024;
 /// Readers that are kept open between uses.
 const IDLE_READERS: usize = 4;
+/// Prepared statements that the writer keeps.
+const STATEMENTS: usize = 64;
 /// Another process (`countersign user add`) may hold the write lock for a moment.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -52,6 +57,9 @@ pub enum StoreError {
     /// A stored value does not read back as what was stored.
     #[error("the database holds something unreadable: {0}")]
     Unreadable(String),
+    /// The ledger's signing key is not there.
+    #[error("nothing is taken that cannot be signed: {0}")]
+    NoKey(String),
     /// No random bytes for a new id.
     #[error(transparent)]
     NoRandomness(#[from] crate::secret::NoRandomness),
@@ -73,15 +81,21 @@ struct Readers {
 impl Store {
     /// Opens the database at `path`, makes it if need be, and brings it to the newest schema.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, Box::new(keeper::Deriving))
+    }
+
+    /// As [`Store::open`], with what else is to happen at each commit.
+    pub fn open_with(path: &Path, keeper: Box<dyn Keeper>) -> Result<Self, StoreError> {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         // Each commit reaches the disk before it is answered.
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         schema::migrate(&mut connection)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let writer = writer::start(connection, queue)?;
+        let writer = writer::start(connection, queue, keeper)?;
         Ok(Self {
             jobs,
             readers: Arc::new(Readers {

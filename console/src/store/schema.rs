@@ -3,25 +3,49 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::StoreError;
+use crate::ledger;
 
 /// Step n brings `user_version` from n to n + 1.
-const STEPS: &[&str] = &[FIRST];
+const STEPS: &[Step] = &[
+    Step::Sql(FIRST),
+    Step::SqlThen(LEDGER, ledger::migrate::from_version_1_tables),
+];
+
+enum Step {
+    Sql(&'static str),
+    /// For what SQL cannot say.
+    SqlThen(&'static str, fn(&Connection) -> Result<(), StoreError>),
+}
 
 /// Brings the database to the newest schema, all steps in one transaction.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    migrate_to(connection, STEPS.len())
+}
+
+fn migrate_to(connection: &mut Connection, newest: usize) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let known = STEPS.len() as i64;
+    let known = newest as i64;
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
-    for step in STEPS.iter().skip(found.max(0) as usize) {
-        transaction.execute_batch(step)?;
+    for step in STEPS.iter().take(newest).skip(found.max(0) as usize) {
+        match step {
+            Step::Sql(sql) => transaction.execute_batch(sql)?,
+            Step::SqlThen(sql, code) => {
+                transaction.execute_batch(sql)?;
+                code(&transaction)?;
+            }
+        }
     }
     transaction.pragma_update(None, "user_version", known)?;
     transaction.commit()?;
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "schema_tests.rs"]
+mod tests;
 
 /// Times are milliseconds since the Unix epoch unless a name says otherwise.
 const FIRST: &str = "
@@ -153,4 +177,89 @@ CREATE TABLE exchange_operations (
 
 -- Words of prompts, bodies, addresses and names; rowid is records.id. The text itself is in records.
 CREATE VIRTUAL TABLE record_words USING fts5 (words, content = '', contentless_delete = 1);
+";
+
+/// The ledger: see `crate::ledger`. Everything about exchanges is derived from its entries.
+const LEDGER: &str = "
+-- The leaves, in order; nothing of a row is ever changed, but `leaf` is emptied by retention.
+CREATE TABLE entries (
+    idx  INTEGER PRIMARY KEY,            -- from 0
+    at   INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    leaf TEXT,                           -- JSON; what is hashed
+    hash BLOB NOT NULL                   -- SHA-256 of 0x00 and the leaf
+) STRICT;
+CREATE INDEX entries_kind ON entries (kind, idx) WHERE kind <> 'record';
+
+-- Prompts, answers and other bodies, once each.
+CREATE TABLE bodies (
+    id         INTEGER PRIMARY KEY,
+    sha256     BLOB NOT NULL UNIQUE,
+    size       INTEGER NOT NULL,
+    codec      INTEGER NOT NULL,         -- 0 as it is, 1 zstd
+    data       BLOB NOT NULL,
+    last_entry INTEGER NOT NULL          -- the newest entry that has it
+) STRICT;
+
+-- Tiles of 256 hashes each: of leaves at level 0, of whole tiles of the level below above it.
+CREATE TABLE tiles (
+    level    INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    hashes   BLOB NOT NULL,
+    PRIMARY KEY (level, position)
+) STRICT;
+
+CREATE TABLE checkpoints (
+    size INTEGER PRIMARY KEY,
+    at   INTEGER NOT NULL,
+    note TEXT NOT NULL                   -- C2SP signed note
+) STRICT;
+
+CREATE TABLE seals (
+    size INTEGER PRIMARY KEY,
+    line TEXT NOT NULL                   -- the signature line of a note without a time
+) STRICT;
+
+CREATE TABLE witnesses (
+    url         TEXT PRIMARY KEY,
+    sent_size   INTEGER NOT NULL,
+    sent_at     INTEGER,
+    failures    INTEGER NOT NULL,        -- in a row
+    error       TEXT,
+    next_at     INTEGER NOT NULL,
+    cosignature TEXT
+) STRICT;
+
+-- Which numbers of which worker have come, and as which entry. A resend has the same digest.
+CREATE TABLE arrivals (
+    worker INTEGER NOT NULL,
+    seq    INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    entry  INTEGER NOT NULL,
+    PRIMARY KEY (worker, seq, digest)
+) STRICT, WITHOUT ROWID;
+DROP TABLE workers;
+CREATE TABLE workers (
+    id       INTEGER PRIMARY KEY,
+    worker   TEXT NOT NULL UNIQUE,
+    first_at INTEGER NOT NULL,
+    last_at  INTEGER NOT NULL,
+    highest  INTEGER NOT NULL,
+    records  INTEGER NOT NULL            -- different numbers seen
+) STRICT;
+
+ALTER TABLE approval_events ADD COLUMN entry INTEGER;
+
+-- Derived: the records of an exchange.
+CREATE TABLE exchange_entries (
+    entry    INTEGER PRIMARY KEY,
+    exchange INTEGER NOT NULL REFERENCES exchanges (id)
+) STRICT;
+CREATE INDEX exchange_entries_exchange ON exchange_entries (exchange, entry);
+
+-- Derived anew from the entries. Of record_words, rowid is now entries.idx.
+ALTER TABLE records RENAME TO records_1;
+DELETE FROM exchange_operations;
+DELETE FROM exchanges;
+INSERT INTO record_words (record_words) VALUES ('delete-all');
 ";

@@ -1,15 +1,26 @@
 //! The one thread that writes: it takes whatever waits, runs it as one transaction, commits, and
-//! only then answers.
+//! only then answers. While nothing waits, the [`Keeper`] does what can be done later.
 
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
 
 /// So many writes at most share one commit; more would only delay the first of them.
 const GROUP: usize = 512;
+
+/// What belongs to every commit, and what can be done when nobody waits for one.
+pub trait Keeper: Send {
+    /// Adds to a group of writes, in its transaction. An error undoes the group.
+    fn before_commit(&mut self, connection: &Connection) -> Result<(), StoreError>;
+    /// The group is on disk.
+    fn after_commit(&mut self);
+    /// Does a part of what waits, in a transaction of its own; whether there is more.
+    fn when_idle(&mut self, connection: &Connection) -> Result<bool, StoreError>;
+}
 
 /// One write, with whoever waits for it.
 pub(super) trait Job: Send {
@@ -95,11 +106,12 @@ impl Handle {
 pub(super) fn start(
     mut connection: Connection,
     mut queue: mpsc::Receiver<Box<dyn Job>>,
+    mut keeper: Box<dyn Keeper>,
 ) -> Result<Handle, StoreError> {
     let thread = std::thread::Builder::new()
         .name("database-writer".into())
         .spawn(move || {
-            while let Some(first) = queue.blocking_recv() {
+            while let Some(first) = next(&mut connection, &mut queue, keeper.as_mut()) {
                 let mut group = vec![first];
                 while group.len() < GROUP {
                     match queue.try_recv() {
@@ -107,9 +119,12 @@ pub(super) fn start(
                         Err(_) => break,
                     }
                 }
-                let committed = run_group(&mut connection, &mut group);
-                if let Err(error) = &committed {
-                    tracing::error!(%error, writes = group.len(), "a commit failed");
+                let committed = run_group(&mut connection, &mut group, keeper.as_mut());
+                match &committed {
+                    Ok(()) => keeper.after_commit(),
+                    Err(error) => {
+                        tracing::error!(%error, writes = group.len(), "a commit failed");
+                    }
                 }
                 for job in group {
                     job.answer(committed.clone());
@@ -120,7 +135,47 @@ pub(super) fn start(
     Ok(Handle(thread))
 }
 
-fn run_group(connection: &mut Connection, group: &mut [Box<dyn Job>]) -> Result<(), String> {
+/// The next job. While none waits, the keeper works.
+fn next(
+    connection: &mut Connection,
+    queue: &mut mpsc::Receiver<Box<dyn Job>>,
+    keeper: &mut dyn Keeper,
+) -> Option<Box<dyn Job>> {
+    loop {
+        match queue.try_recv() {
+            Ok(job) => return Some(job),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => {}
+        }
+        match idle_work(connection, keeper) {
+            Ok(true) => {}
+            Ok(false) => return queue.blocking_recv(),
+            Err(error) => {
+                tracing::error!(%error, "the database could not be tidied");
+                return queue.blocking_recv();
+            }
+        }
+    }
+}
+
+fn idle_work(connection: &mut Connection, keeper: &mut dyn Keeper) -> Result<bool, StoreError> {
+    // What can be done again need not reach the disk by itself; the next group's commit takes it along.
+    connection.pragma_update(None, "synchronous", "normal")?;
+    let done = (|| {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let more = keeper.when_idle(&transaction)?;
+        transaction.commit()?;
+        Ok(more)
+    })();
+    connection.pragma_update(None, "synchronous", "full")?;
+    done
+}
+
+fn run_group(
+    connection: &mut Connection,
+    group: &mut [Box<dyn Job>],
+    keeper: &mut dyn Keeper,
+) -> Result<(), String> {
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(|error| error.to_string())?;
@@ -128,9 +183,11 @@ fn run_group(connection: &mut Connection, group: &mut [Box<dyn Job>]) -> Result<
     for job in group.iter_mut() {
         any |= job.run(&transaction);
     }
-    if any {
-        transaction.commit().map_err(|error| error.to_string())
-    } else {
-        transaction.rollback().map_err(|error| error.to_string())
+    if !any {
+        return transaction.rollback().map_err(|error| error.to_string());
     }
+    keeper
+        .before_commit(&transaction)
+        .map_err(|error| error.to_string())?;
+    transaction.commit().map_err(|error| error.to_string())
 }

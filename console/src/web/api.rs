@@ -16,6 +16,7 @@ use crate::approvals::{self, Approval, Event, State as ApprovalState};
 use crate::clock::rfc3339;
 use crate::exchanges::{self, Summary};
 use crate::intake::record::Half;
+use crate::ledger::read::StoredRecord;
 use crate::store::StoreError;
 
 const APPROVALS: u32 = 500;
@@ -151,9 +152,9 @@ pub(super) async fn exchange(
     match app.store.read(move |c| exchanges::detail(c, &id)).await {
         Ok(Some(detail)) => {
             let newest = |half: Half| {
-                let of_half = |part: &&exchanges::Part| part.record.event == half.event_name();
+                let of_half = |part: &&StoredRecord| part.event == half.event_name();
                 let part = detail.records.iter().rev().find(of_half);
-                part.map(|part| &part.record.attributes)
+                part.map(|part| &part.attributes)
             };
             let mut value = summary_json(&detail.summary);
             value["request"] = json!(newest(Half::Request));

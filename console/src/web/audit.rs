@@ -12,8 +12,9 @@ use super::auth::SignedIn;
 use super::page::{Frame, message, page_error, render};
 use super::text::{self, shown, shown_line, size};
 use crate::clock::{Millis, parse_moment, readable, rfc3339};
-use crate::exchanges::{self, Cursor, Detail, Filter, Part, Summary};
+use crate::exchanges::{self, Cursor, Detail, Filter, Summary};
 use crate::intake::record::Half;
+use crate::ledger::read::StoredRecord;
 
 const PAGE: u32 = 50;
 /// Chunks that are listed; a long stream has thousands.
@@ -250,13 +251,13 @@ pub(super) async fn one(
 fn one_page(frame: Frame, detail: &Detail) -> OnePage {
     let summary = &detail.summary;
     let last = |half: Half| {
-        let of_half = |part: &&Part| part.record.event == half.event_name();
+        let of_half = |part: &&StoredRecord| part.event == half.event_name();
         detail.records.iter().rev().find(of_half)
     };
     let newest: Vec<&Map<String, Value>> = [last(Half::Outcome), last(Half::Request)]
         .into_iter()
         .flatten()
-        .map(|part| &part.record.attributes)
+        .map(|part| &part.attributes)
         .collect();
     let find = |key: &str| newest.iter().find_map(|attributes| attributes.get(key));
     let mut chunks: Vec<(i64, String)> = list_of(find("countersign.response.chunks"))
@@ -366,8 +367,7 @@ fn body<'a>(
     }
 }
 
-fn record(part: &Part) -> Record {
-    let stored = &part.record;
+fn record(stored: &StoredRecord) -> Record {
     let mut fields: Vec<(String, String)> = stored
         .attributes
         .iter()
@@ -386,10 +386,10 @@ fn record(part: &Part) -> Record {
         .map_or_else(|| shown_line(&stored.event), |(_, title)| title.to_owned());
     Record {
         title,
-        worker: shown_line(&part.worker),
-        seq: part.seq,
+        worker: shown_line(&stored.worker),
+        seq: stored.seq,
         at: rfc3339(stored.at),
-        received: rfc3339(part.received_at),
+        received: rfc3339(stored.received_at),
         fields,
     }
 }

@@ -1,93 +1,44 @@
-//! Keeping records: the record itself, its exchange's row, its operations and its words.
+//! What the ledger's records say of exchanges, in tables to search: a row for each exchange, its
+//! operations, its records, and their words.
+//!
+//! All of it follows from the entries, taken in order: see [`crate::ledger::derive`].
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 
-use super::record::{Half, Record, text};
-use crate::clock::Millis;
+use crate::intake::record::{Half, text};
+use crate::ledger::read::StoredRecord;
 use crate::store::StoreError;
 
 /// Operations of one exchange that are spelled out in lists; the page of the exchange has all.
 const IN_WORDS: usize = 4;
 
-/// What became of a batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
-    /// New records.
-    pub stored: u64,
-    /// Records that were there.
-    pub duplicates: u64,
-}
+/// The tables that [`record`] fills, in an order in which they can be emptied.
+pub const TABLES: &[&str] = &["exchange_operations", "exchange_entries", "exchanges"];
 
-/// Stores a batch, inside the caller's transaction.
-pub fn keep(c: &Connection, now: Millis, records: &[Record]) -> Result<Kept, StoreError> {
-    let mut kept = Kept::default();
-    for record in records {
-        match insert(c, now, record)? {
-            None => kept.duplicates += 1,
-            Some(id) => {
-                kept.stored += 1;
-                let row = exchange_row(c, record)?;
-                let operations = operations(&record.attributes);
-                for operation in operations.iter().flat_map(|operation| operation.names()) {
-                    c.prepare_cached(
-                        "INSERT OR IGNORE INTO exchange_operations (operation, exchange) VALUES (?1, ?2)",
-                    )?
-                    .execute(params![operation, row])?;
-                }
-                c.prepare_cached("INSERT INTO record_words (rowid, words) VALUES (?1, ?2)")?
-                    .execute(params![id, words(&record.attributes)])?;
-            }
-        }
-    }
-    Ok(kept)
-}
-
-/// The new record's row, or nothing if it was there.
-fn insert(c: &Connection, now: Millis, record: &Record) -> Result<Option<i64>, StoreError> {
-    let number_known: bool = c
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM records WHERE worker = ?1 AND seq = ?2)")?
-        .query_row(params![record.worker, record.seq], |row| row.get(0))?;
-    let id: Option<i64> = c
-        .prepare_cached(
-            "INSERT INTO records (worker, seq, digest, exchange, event, received_at, record)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (worker, seq, digest) DO NOTHING RETURNING id",
-        )?
-        .query_row(
-            params![
-                record.worker,
-                record.seq,
-                record.digest,
-                record.exchange,
-                record.half.event_name(),
-                now,
-                record.whole
-            ],
-            |row| row.get(0),
-        )
-        .optional()?;
-    if id.is_some() {
+/// Takes a record in. Records come in the order of their entries, each once.
+pub fn record(c: &Connection, record: &StoredRecord) -> Result<(), StoreError> {
+    let Some(id) = text(&record.attributes, "countersign.exchange.id") else {
+        return Ok(());
+    };
+    let row = exchange_row(c, id, record)?;
+    let operations = operations(&record.attributes);
+    for operation in operations.iter().flat_map(|operation| operation.names()) {
         c.prepare_cached(
-            "INSERT INTO workers (worker, first_at, last_at, highest, records) VALUES (?1, ?2, ?2, ?3, 1)
-             ON CONFLICT (worker) DO UPDATE SET
-               last_at = excluded.last_at,
-               highest = max(highest, excluded.highest),
-               records = records + ?4",
+            "INSERT OR IGNORE INTO exchange_operations (operation, exchange) VALUES (?1, ?2)",
         )?
-        .execute(params![
-            record.worker,
-            now,
-            record.seq,
-            i64::from(!number_known)
-        ])?;
+        .execute(params![operation, row])?;
     }
-    Ok(id)
+    c.prepare_cached("INSERT INTO exchange_entries (exchange, entry) VALUES (?1, ?2)")?
+        .execute([row, record.index])?;
+    c.prepare_cached("INSERT INTO record_words (rowid, words) VALUES (?1, ?2)")?
+        .execute(params![record.index, words(&record.attributes)])?;
+    Ok(())
 }
 
 /// Brings the exchange's row up to date and returns its id. Values of an outcome count over values
 /// of a request, whichever came first.
-fn exchange_row(c: &Connection, record: &Record) -> Result<i64, StoreError> {
+fn exchange_row(c: &Connection, id: &str, record: &StoredRecord) -> Result<i64, StoreError> {
     let a = &record.attributes;
     let operations = operations(a);
     let mut in_words: Vec<String> = operations
@@ -98,7 +49,7 @@ fn exchange_row(c: &Connection, record: &Record) -> Result<i64, StoreError> {
     if operations.len() > IN_WORDS {
         in_words.push(format!("and {} more", operations.len() - IN_WORDS));
     }
-    let outcome = record.half == Half::Outcome;
+    let outcome = record.event == Half::Outcome.event_name();
     let masked: i64 = a
         .get("countersign.masks")
         .and_then(Value::as_array)
@@ -136,7 +87,7 @@ fn exchange_row(c: &Connection, record: &Record) -> Result<i64, StoreError> {
         )?
         .query_row(
             params![
-                record.exchange,
+                id,
                 record.at,
                 text(a, "user.id"),
                 text(a, "user.email"),

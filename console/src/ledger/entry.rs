@@ -1,0 +1,120 @@
+//! Entries: the leaves, and how they are written.
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, params};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::clock::Millis;
+use crate::store::StoreError;
+
+/// A hash of the tree.
+pub type Hash = [u8; 32];
+
+/// What an entry tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// One half of an exchange, from a gateway.
+    Record,
+    /// A step in an approval's life.
+    ApprovalEvent,
+    /// A policy that came into force, whole.
+    Policy,
+    /// Somebody looked at the trail, or was let in or out.
+    Access,
+    /// A signing key was taken into use.
+    Key,
+    /// Something was deleted because its time was over.
+    Retention,
+    /// A legal hold was put on or lifted.
+    Hold,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Record,
+        Self::ApprovalEvent,
+        Self::Policy,
+        Self::Access,
+        Self::Key,
+        Self::Retention,
+        Self::Hold,
+    ];
+
+    /// The word for it in leaves.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Record => "record",
+            Self::ApprovalEvent => "approval_event",
+            Self::Policy => "policy",
+            Self::Access => "access",
+            Self::Key => "key",
+            Self::Retention => "retention",
+            Self::Hold => "hold",
+        }
+    }
+
+    /// Reads [`Kind::as_str`] back.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+impl ToSql for Kind {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.as_str().to_sql()
+    }
+}
+
+impl FromSql for Kind {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Self::from_word(value.as_str()?).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+/// The bytes of a leaf. `value` is JSON without white space and with sorted keys, as serde_json
+/// writes it; what was written once is never written anew, so that a later writer cannot differ.
+pub fn leaf(index: i64, at: Millis, kind: Kind, value: &str) -> String {
+    let kind = kind.as_str();
+    format!(r#"{{"at":{at},"index":{index},"kind":"{kind}","value":{value}}}"#)
+}
+
+/// RFC 6962, section 2.1: the hash of a leaf.
+pub fn leaf_hash(leaf: &[u8]) -> Hash {
+    let mut hash = Sha256::new();
+    hash.update([0]);
+    hash.update(leaf);
+    hash.finalize().into()
+}
+
+/// How many entries there are; the next one's index.
+pub fn count(c: &Connection) -> Result<i64, StoreError> {
+    Ok(
+        c.prepare_cached("SELECT coalesce(max(idx) + 1, 0) FROM entries")?
+            .query_row([], |row| row.get(0))?,
+    )
+}
+
+/// Appends an entry inside the caller's transaction and returns its index.
+pub fn append(c: &Connection, now: Millis, kind: Kind, value: &Value) -> Result<i64, StoreError> {
+    let index = count(c)?;
+    append_at(c, index, now, kind, &value.to_string())?;
+    Ok(index)
+}
+
+/// As [`append`], for a caller that keeps count.
+pub(super) fn append_at(
+    c: &Connection,
+    index: i64,
+    now: Millis,
+    kind: Kind,
+    value: &str,
+) -> Result<(), StoreError> {
+    let leaf = leaf(index, now, kind, value);
+    c.prepare_cached(
+        "INSERT INTO entries (idx, at, kind, leaf, hash) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![index, now, kind, leaf, leaf_hash(leaf.as_bytes())])?;
+    Ok(())
+}

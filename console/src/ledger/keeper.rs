@@ -1,0 +1,187 @@
+//! What the ledger does at each commit and between them.
+//!
+//! At each commit: the derived tables take a short backlog in, full tiles are stored, and the size
+//! and root after the commit are sealed with a signature, so that no entry is acknowledged that is
+//! not signed. Every 1,000 entries, and at least every half minute when there is something new, the
+//! seal is a checkpoint that leaves the database.
+
+use rusqlite::{Connection, params};
+
+use super::checkpoint::{self, CheckpointFile};
+use super::entry::{Hash, count};
+use super::keys::{KeyFile, announced};
+use super::note::{Checkpoint, NoteKey};
+use super::tree::{self, Edge};
+use super::{derive, seal};
+use crate::clock::{Clock, Millis};
+use crate::store::{Keeper, StoreError};
+
+/// A backlog of so many entries is derived in the transaction that brought the last of them.
+const AT_ONCE: i64 = 256;
+/// Entries that are derived between two looks at whether anybody waits.
+const WHEN_IDLE: u32 = 256;
+/// Entries between two checkpoints at most.
+pub const EVERY: u64 = 1_000;
+/// Milliseconds between two checkpoints at most, when there is something new.
+pub const INTERVAL: Millis = 30_000;
+
+/// Keeps the derived tables and the tiles up. For programs that do not sign.
+#[derive(Debug)]
+pub struct Deriving;
+
+impl Keeper for Deriving {
+    fn before_commit(&mut self, c: &Connection) -> Result<(), StoreError> {
+        if derive::position(c)?.behind() <= AT_ONCE {
+            derive::advance(c, AT_ONCE as u32)?;
+        }
+        tree::store_tiles(c)
+    }
+
+    fn after_commit(&mut self) {}
+
+    fn when_idle(&mut self, c: &Connection) -> Result<bool, StoreError> {
+        if derive::position(c)?.behind() <= 0 {
+            return Ok(false);
+        }
+        Ok(derive::advance(c, WHEN_IDLE)?.behind() > 0)
+    }
+}
+
+/// Signs as well.
+pub struct Signing {
+    clock: Clock,
+    key: NoteKey,
+    key_file: KeyFile,
+    checkpoints: CheckpointFile,
+    /// The tree as it was committed last; nothing before the first commit.
+    edge: Option<Edge>,
+    /// What stands when the transaction under way is committed.
+    pending: Option<(Edge, Vec<String>)>,
+    /// When the newest checkpoint was made.
+    newest_at: Millis,
+    newest_size: u64,
+}
+
+impl Signing {
+    /// Signs with `key`, and with what is in `key_file` once the ledger says that another key is in
+    /// use.
+    pub fn new(clock: Clock, key: NoteKey, key_file: KeyFile, checkpoints: CheckpointFile) -> Self {
+        Self {
+            clock,
+            key,
+            key_file,
+            checkpoints,
+            edge: None,
+            pending: None,
+            newest_at: 0,
+            newest_size: 0,
+        }
+    }
+
+    /// The tree after the last commit of this process, or what the database says it is.
+    fn edge(&mut self, c: &Connection) -> Result<Edge, StoreError> {
+        if let Some(edge) = &self.edge {
+            return Ok(edge.clone());
+        }
+        if let Some(newest) = checkpoint::newest(c)? {
+            self.newest_at = newest.at;
+            self.newest_size = newest.size as u64;
+        }
+        tree::edge(c, seal::newest_size(c)?.unwrap_or(0))
+    }
+
+    /// The key that the ledger says is in use.
+    fn key(&mut self, c: &Connection) -> Result<&NoteKey, StoreError> {
+        if let Some(last) = announced(c)?.pop()
+            && last.verifier != *self.key.verifier()
+        {
+            self.key = self
+                .key_file
+                .read_current(&last.verifier)
+                .map_err(|failure| StoreError::NoKey(failure.to_string()))?;
+        }
+        Ok(&self.key)
+    }
+
+    fn sign(&mut self, c: &Connection) -> Result<(), StoreError> {
+        let mut edge = self.edge(c)?;
+        let entries = count(c)? as u64;
+        if entries < edge.size() {
+            return Err(StoreError::Unreadable(format!(
+                "the ledger had {} entries and has {entries}",
+                edge.size()
+            )));
+        }
+        if entries == edge.size() && entries == self.newest_size {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let (newest_at, newest_size) = (self.newest_at, self.newest_size);
+        let key = self.key(c)?;
+        let mut notes = Vec::new();
+        let mut make = |edge: &Edge| -> Result<(), StoreError> {
+            let said = Checkpoint::new(key.verifier().name(), edge.size(), edge.root(), now);
+            let note = said.sign(&[key]);
+            checkpoint::insert(c, edge.size() as i64, now, &note)?;
+            notes.push(note);
+            Ok(())
+        };
+        for hash in new_hashes(c, edge.size())? {
+            edge.push(hash);
+            if edge.size().is_multiple_of(EVERY) {
+                make(&edge)?;
+            }
+            if edge.size().is_multiple_of(seal::EVERY) || edge.size() == entries {
+                seal::insert(c, &edge, key)?;
+            }
+        }
+        let made = if entries >= EVERY {
+            entries - entries % EVERY
+        } else {
+            0
+        };
+        let behind = newest_size.max(made) < entries;
+        if behind && now - newest_at >= INTERVAL && made <= newest_size {
+            make(&edge)?;
+        }
+        self.pending = Some((edge, notes));
+        Ok(())
+    }
+}
+
+fn new_hashes(c: &Connection, from: u64) -> Result<Vec<Hash>, StoreError> {
+    Ok(
+        c.prepare_cached("SELECT hash FROM entries WHERE idx >= ?1 ORDER BY idx")?
+            .query_map(params![from as i64], |row| row.get(0))?
+            .collect::<Result<_, _>>()?,
+    )
+}
+
+impl Keeper for Signing {
+    fn before_commit(&mut self, c: &Connection) -> Result<(), StoreError> {
+        self.pending = None;
+        Deriving.before_commit(c)?;
+        self.sign(c)
+    }
+
+    fn after_commit(&mut self) {
+        let Some((edge, notes)) = self.pending.take() else {
+            return;
+        };
+        self.edge = Some(edge);
+        let Some(last) = notes.last() else { return };
+        self.newest_at = self.clock.now();
+        self.newest_size = super::note::Note::parse(last)
+            .and_then(|note| note.checkpoint())
+            .map_or(self.newest_size, |checkpoint| checkpoint.size);
+        if let Err(error) = self.checkpoints.append(&notes) {
+            // The database has them; the next start appends them.
+            tracing::error!(%error, file = %self.checkpoints.path().display(),
+                "checkpoints could not be written");
+        }
+    }
+
+    fn when_idle(&mut self, c: &Connection) -> Result<bool, StoreError> {
+        Deriving.when_idle(c)
+    }
+}

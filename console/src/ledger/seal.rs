@@ -1,0 +1,52 @@
+//! Seals: a signature over size and root for every commit, and for every few entries of a large one.
+//!
+//! A seal is the signature line of a checkpoint without its time. Between two checkpoints, seals say
+//! which entry was the first to be changed, and there is no moment at which an acknowledged entry is
+//! not signed.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::note::{Checkpoint, NoteKey};
+use super::tree::Edge;
+use crate::store::StoreError;
+
+/// In a large commit every so many entries are sealed.
+pub const EVERY: u64 = 64;
+
+/// Seals the tree at `edge`.
+pub(super) fn insert(c: &Connection, edge: &Edge, key: &NoteKey) -> Result<(), StoreError> {
+    let line = key.signature_line(&text(key.verifier().name(), edge.size(), edge.root()));
+    c.prepare_cached("INSERT OR REPLACE INTO seals (size, line) VALUES (?1, ?2)")?
+        .execute(params![edge.size() as i64, line])?;
+    Ok(())
+}
+
+/// What a seal signs.
+pub fn text(name: &str, size: u64, root: super::entry::Hash) -> String {
+    Checkpoint {
+        origin: name.to_owned(),
+        size,
+        root,
+        more: Vec::new(),
+    }
+    .text()
+}
+
+/// How many entries the newest seal covers.
+pub fn newest_size(c: &Connection) -> Result<Option<i64>, StoreError> {
+    Ok(c.prepare_cached("SELECT max(size) FROM seals")?
+        .query_row([], |row| row.get(0))
+        .optional()?
+        .flatten())
+}
+
+/// The seals of `from..=to` entries, the smallest first: size and signature line.
+pub fn between(c: &Connection, from: i64, to: i64) -> Result<Vec<(i64, String)>, StoreError> {
+    Ok(
+        c.prepare_cached(
+            "SELECT size, line FROM seals WHERE size BETWEEN ?1 AND ?2 ORDER BY size",
+        )?
+        .query_map([from, to], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?,
+    )
+}
