@@ -9,7 +9,7 @@ use super::ACTIONS;
 use super::decode::{Node, Object};
 use super::services::Secrets;
 use crate::mask::Scrub;
-use crate::policy::{Connection, Credential, Glob, Secret};
+use crate::policy::{Connection, Credential, Glob, McpServer, Secret};
 use crate::protocol::ProtocolKind;
 
 /// Reads `connections`; a policy without one would refuse everything.
@@ -45,6 +45,7 @@ fn connection(node: &Node, secrets: &Secrets) -> Option<Connection> {
         "credential",
         "default",
         "unknown_writes",
+        "mcp",
     ];
     let object = node.object(KEYS)?;
     let name = object
@@ -79,6 +80,7 @@ fn connection(node: &Node, secrets: &Secrets) -> Option<Connection> {
         .and_then(|n| credential(&n, secrets));
     let default = object.get("default").and_then(|n| n.choice(ACTIONS));
     let unknown_writes = object.get("unknown_writes").and_then(|n| n.choice(ACTIONS));
+    let mcp = object.get("mcp").and_then(|n| mcp(&n, protocol));
     Some(Connection {
         name: name?,
         hosts: hosts?,
@@ -88,6 +90,31 @@ fn connection(node: &Node, secrets: &Secrets) -> Option<Connection> {
         credential: credential?,
         default,
         unknown_writes,
+        mcp: mcp.unwrap_or_default(),
+    })
+}
+
+fn mcp(node: &Node, protocol: Option<ProtocolKind>) -> Option<McpServer> {
+    let object = node.object(&["server", "narrow_tools", "read_only"])?;
+    if protocol.is_some_and(|p| !matches!(p, ProtocolKind::Mcp | ProtocolKind::OpenAi)) {
+        object.fault("`mcp` belongs to a connection with the protocol mcp or openai");
+    }
+    let server = object.get("server").and_then(|n| {
+        let name = n.string()?;
+        if name.is_empty() || name.contains('/') {
+            n.fault("a name for rules and records, without a slash; `github` is GitHub's server");
+        }
+        Some(name)
+    });
+    let flag = |key: &str| object.get(key).and_then(|n| n.flag());
+    let read_only = flag("read_only").unwrap_or_default();
+    if read_only && server.as_deref().is_some_and(|name| name != "github") {
+        object.fault("`read_only` is a header that only GitHub's server reads");
+    }
+    Some(McpServer {
+        server,
+        narrow_tools: flag("narrow_tools").unwrap_or_default(),
+        read_only,
     })
 }
 

@@ -141,6 +141,14 @@ impl<'a> Node<'a> {
         found
     }
 
+    /// `true` or `false`.
+    pub fn flag(&self) -> Option<bool> {
+        match self.value {
+            Value::Bool(flag) => Some(*flag),
+            _ => self.expected("true or false"),
+        }
+    }
+
     /// A whole number in `range`. Envoy hands numbers of a `Struct` over as doubles.
     pub fn integer(&self, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
         let whole = |f: f64| (f >= 0.0 && f.fract() == 0.0 && f < 9e15).then_some(f as u64);

@@ -16,7 +16,7 @@ pub use rules::{Approval, Condition, Except, Matched, Reviewers, Rule, Verdict};
 use crate::identity::{KeySet, ProviderConfig, TokenLocation};
 use crate::mask::{MaskSet, Scrub};
 use crate::path::RequestPath;
-use crate::protocol::ProtocolKind;
+use crate::protocol::{Context, ProtocolKind};
 use crate::reason::Reason;
 
 /// What happens to a request.
@@ -130,6 +130,19 @@ pub struct Connection {
     pub default: Option<Action>,
     /// Its own answer to unknown writes.
     pub unknown_writes: Option<Action>,
+    /// What is said of an MCP server behind it.
+    pub mcp: McpServer,
+}
+
+/// The MCP server behind a connection.
+#[derive(Clone, Debug, Default)]
+pub struct McpServer {
+    /// Its name in operations; `github` is GitHub's.
+    pub server: Option<String>,
+    /// Whether tools that are denied to the caller are left out of `tools/list`.
+    pub narrow_tools: bool,
+    /// Whether GitHub's server is told to offer nothing that writes.
+    pub read_only: bool,
 }
 
 impl Connection {
@@ -138,6 +151,14 @@ impl Connection {
         match self.base_segments {
             0 => path,
             count => path.without(count),
+        }
+    }
+
+    /// What a protocol may know of it.
+    pub fn context(&self) -> Context<'_> {
+        Context {
+            connection: &self.name,
+            mcp_server: self.mcp.server.as_deref(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A JSON body, read strictly: one coding, one charset, one value, no key twice.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Fault;
 use crate::head::RequestHead;
@@ -70,4 +70,31 @@ fn charset(head: &RequestHead) -> Result<(), Fault> {
 pub(super) fn parse(body: &[u8]) -> Result<Value, Fault> {
     json::parse_strict(body)
         .map_err(|fault| Fault::unreadable(format!("JSON: {}", fault.kind.message())))
+}
+
+/// Refuses a member that a reader without regard to case would take for one of `names`. Go's readers
+/// are such, and fold as Unicode does (`\u{17f}` is an s to them): `{"name": "a", "Name": "b"}` is then
+/// `b` for them and `a` here.
+pub(super) fn exact_names(members: &Map<String, Value>, names: &[&str]) -> Result<(), Fault> {
+    for member in members.keys() {
+        if names.contains(&member.as_str()) {
+            continue;
+        }
+        let folded: String = member.chars().map(fold).collect();
+        if let Some(name) = names.iter().find(|name| folded.eq_ignore_ascii_case(name)) {
+            return Err(Fault::unreadable(format!(
+                "JSON: {name} is spelled in another case"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The two characters beyond ASCII that fold to a letter of it.
+fn fold(c: char) -> char {
+    match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other,
+    }
 }

@@ -32,9 +32,11 @@ impl Protocol for Http {
     }
 }
 
-/// `http.<method>` with `host`, `path` and, if there is one, `query`.
+/// `http.<method>` with `method`, `host`, `path` and, if there is one, `query`. Its JSON body is for
+/// rules with `json`, which read it themselves.
 pub(super) fn operation(head: &RequestHead, path: &RequestPath) -> Operation {
     let mut attributes = BTreeMap::from([
+        ("method".to_owned(), head.method.to_ascii_uppercase()),
         ("host".to_owned(), head.host()),
         ("path".to_owned(), path.to_string()),
     ]);

@@ -31,8 +31,10 @@ mod fields;
 pub mod git;
 pub mod github;
 mod http;
-mod mcp;
+pub mod mcp;
 mod openai;
+
+use serde_json::Value;
 
 use crate::denial::DenialStyle;
 use crate::head::RequestHead;
@@ -74,6 +76,8 @@ pub struct Request<'a> {
 pub struct Context<'a> {
     /// The connection's name in the policy.
     pub connection: &'a str,
+    /// The MCP server behind it, as the policy names it; `github` is GitHub's.
+    pub mcp_server: Option<&'a str>,
 }
 
 /// Lists the protocols: one line each.
@@ -146,6 +150,24 @@ pub struct Judged {
     pub style: DenialStyle,
     /// The model it asks for.
     pub model: Option<String>,
+    /// What is read of its answer.
+    pub answer: Answer,
+}
+
+/// What is read of the answer on its way back, beside masking and capturing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Answer {
+    /// Nothing.
+    #[default]
+    AsIs,
+    /// The tools in the answers to these JSON-RPC requests: those that the caller may not use can be
+    /// left out.
+    Tools {
+        /// Their ids.
+        ids: Vec<Value>,
+        /// Whether they are those of GitHub's server.
+        github: bool,
+    },
 }
 
 impl Judged {
@@ -154,6 +176,7 @@ impl Judged {
             operations,
             style,
             model: None,
+            answer: Answer::AsIs,
         }
     }
 }

@@ -56,6 +56,7 @@ impl Stream {
         }
         record.number("http.response.body.size", self.response.size);
         record.body("response", &self.response.captured);
+        record.texts("countersign.tools.hidden", self.hidden_tools());
         record.chunks(&self.response.chunks);
         record.number(
             "countersign.duration_us",

@@ -118,6 +118,9 @@ impl Stream {
                 .filter(|n| n.starts_with("x-countersign-"))
                 .map(str::to_owned),
         );
+        if self.connection().is_some_and(|c| c.mcp.read_only) {
+            set.push(("x-mcp-readonly".to_owned(), b"true".to_vec()));
+        }
         if self.reads_response() {
             // Asking for plain bytes is cheaper than decoding, and part of a body can not be masked.
             remove.extend(["range", "if-range", "te"].map(str::to_owned));

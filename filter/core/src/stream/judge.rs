@@ -8,7 +8,7 @@ use crate::mask::{Format, mask_whole};
 use crate::path::RequestPath;
 use crate::policy::{Action, Connection};
 use crate::protocol::git::Progress;
-use crate::protocol::{self, BodyNeed, Context, Request};
+use crate::protocol::{self, BodyNeed, Request};
 use crate::reason::Reason;
 use crate::record::Decision;
 use crate::worker::Worker;
@@ -25,7 +25,10 @@ impl Stream {
         }
         let text = body_format(&self.head.headers) != Format::Binary;
         self.mask_request = text && self.policy.masking.request.is_some();
-        if self.mask_request || (text && self.policy.audit.capture_request > 0) {
+        // An encoded body that nothing has to be read in passes: clients compress their telemetry.
+        let unread = self.need == BodyNeed::None && self.head.headers.is_encoded();
+        let capture = text && self.policy.audit.capture_request > 0 && !unread;
+        if self.mask_request || capture {
             self.need = BodyNeed::Whole;
         } else if self.need == BodyNeed::None {
             self.not_captured
@@ -52,9 +55,14 @@ impl Stream {
                 self.body.extend_from_slice(bytes);
                 match self.commands.feed(bytes) {
                     Progress::NeedMore => {}
-                    Progress::Done(commands) => {
+                    // An empty list is git's probe, and the whole of its request: what follows is
+                    // for `operations` to see.
+                    Progress::Done(push) if push.commands.is_empty() => {
+                        self.commands_done = self.body.len() > push.consumed;
+                    }
+                    Progress::Done(push) => {
                         self.commands_done = true;
-                        self.body.truncate(commands.consumed);
+                        self.body.truncate(push.consumed);
                     }
                     // `operations` reads the same bytes and names the fault.
                     Progress::Fault(_) => self.commands_done = true,
@@ -171,15 +179,14 @@ impl Stream {
             head: &self.head,
             path,
             body: &self.body,
-            context: Context {
-                connection: &connection.name,
-            },
+            context: connection.context(),
         };
         match protocol::judge(connection.protocol, &request) {
             Ok(judged) => {
                 self.operations = judged.operations;
                 self.style = judged.style;
                 self.model = judged.model;
+                self.answer = judged.answer;
                 true
             }
             Err(undecided) => {

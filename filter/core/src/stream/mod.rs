@@ -18,9 +18,11 @@
 //! | `hold`     | asking a person |
 //! | `forward`  | request record, header changes, release, refusal |
 //! | `response` | masking and capturing the answer |
+//! | `answer`   | reading it for what was asked: tools that are left out |
 //! | `account`  | records and the access-log line |
 
 mod account;
+mod answer;
 mod forward;
 mod hold;
 mod identify;
@@ -41,7 +43,7 @@ use crate::operation::Operation;
 use crate::path::RequestPath;
 use crate::policy::{Connection, Policy};
 use crate::protocol::git::GitCommands;
-use crate::protocol::{self, BodyNeed};
+use crate::protocol::{self, Answer, BodyNeed};
 use crate::reason::Reason;
 use crate::record::{Captured, Decision, MaskCount};
 use crate::worker::{StreamId, Wake, Worker};
@@ -122,6 +124,7 @@ pub struct Stream {
     operations: Vec<Operation>,
     style: DenialStyle,
     model: Option<String>,
+    answer: Answer,
     replacement: Option<Vec<u8>>,
     captured: Captured,
     not_captured: Vec<String>,
@@ -168,6 +171,7 @@ impl Stream {
             operations: Vec::new(),
             style: DenialStyle::Plain,
             model: None,
+            answer: Answer::AsIs,
             replacement: None,
             captured: Captured::default(),
             not_captured: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::answer::Reader;
 use super::{Phase, Stream, body_format};
 use crate::effect::{Counter, Effect, Level, Now};
 use crate::head::ResponseHead;
@@ -29,18 +30,23 @@ pub(super) struct Response {
     length: Option<u64>,
     capture: bool,
     masker: Option<StreamMasker>,
+    pub(super) reader: Option<Reader>,
 }
 
 impl Response {
     /// Whether its bytes are looked at.
     pub(super) fn is_read(&self) -> bool {
-        self.masker.is_some() || self.capture
+        self.masker.is_some() || self.capture || self.reader.is_some()
     }
 }
 
 impl Stream {
     /// Whether the answer will be read, and must therefore come whole and in plain bytes.
     pub(super) fn reads_response(&self) -> bool {
+        self.masks_response() || self.reads_answer()
+    }
+
+    fn masks_response(&self) -> bool {
         self.policy.masking.response.is_some() || self.echo().is_some()
     }
 
@@ -67,13 +73,14 @@ impl Stream {
                 .push(format!("response_body: {media_type}"));
             return;
         }
-        if encoded && self.reads_response() {
+        if encoded && self.masks_response() {
             self.not_captured
                 .push("response_body: content-encoding".to_owned());
             return self.refuse_response(Reason::ResponseEncoding);
         }
         self.response.capture = !encoded && self.policy.audit.capture_response > 0;
-        if self.reads_response() {
+        self.response.reader = self.answer_reader(&head, format);
+        if self.masks_response() {
             let set = self
                 .policy
                 .masking
@@ -81,6 +88,8 @@ impl Stream {
                 .clone()
                 .unwrap_or_else(|| Rc::clone(&self.policy.masking.none));
             self.response.masker = Some(StreamMasker::new(set, scrub, format));
+        }
+        if self.response.masker.is_some() || self.response.reader.is_some() {
             self.response.length = head
                 .headers
                 .text("content-length")
@@ -99,6 +108,9 @@ impl Stream {
         self.response.size += size as u64;
         // With a known length the last byte is known as the last, also when trailers follow it.
         let last = end || self.response.length == Some(self.response.size);
+        let narrowed = self.read_answer(bytes, last);
+        let whole = bytes;
+        let bytes = narrowed.as_deref().unwrap_or(bytes);
         let mut out = Vec::new();
         let shown = match self.response.masker.as_mut() {
             Some(masker) => {
@@ -125,8 +137,11 @@ impl Stream {
                 Some(_) | None => self.response.chunks.push(chunk),
             }
         }
-        if self.response.masker.is_some() && out != bytes {
+        if self.response.masker.is_some() && out != whole {
             self.effects.push(Effect::ReplaceResponseBody(out));
+        } else if self.response.masker.is_none() && bytes != whole {
+            self.effects
+                .push(Effect::ReplaceResponseBody(bytes.to_vec()));
         }
         if end {
             self.note_response_masks();
@@ -141,14 +156,14 @@ impl Stream {
             masker.finish(&mut held);
         }
         self.note_response_masks();
-        if !held.is_empty() {
+        let waiting = held.len() + self.response.reader.as_ref().map_or(0, Reader::held);
+        if waiting > 0 {
             // The end of the answer is still here: cutting it off is visible, losing it is not.
             self.effects.push(Effect::Log(
                 Level::Warn,
                 format!(
-                    "{}: trailers came before the last {} bytes were cleared",
-                    self.exchange,
-                    held.len()
+                    "{}: trailers came before the last {waiting} bytes were cleared",
+                    self.exchange
                 ),
             ));
             self.not_captured

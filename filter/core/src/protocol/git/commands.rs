@@ -227,7 +227,11 @@ impl GitCommands {
             (State::Certificate, Line::Flush) => Err(CommandFault::Certificate),
             (State::Certificate, Line::Data(line)) => {
                 if line == b"push-cert-end\n" || line == b"push-cert-end" {
-                    self.out.commands = certified(&self.certificate)?;
+                    let commands = certified(&self.certificate)?;
+                    commands
+                        .iter()
+                        .try_for_each(|command| self.check_format(command))?;
+                    self.out.commands = commands;
                     self.state = State::CertificateEnd;
                 } else {
                     self.certificate.extend_from_slice(&line);
@@ -293,6 +297,10 @@ impl GitCommands {
             .filter(|name| !name.is_empty())
             .map(str::to_owned)
             .collect();
+        let formats = self.out.capabilities.iter();
+        if formats.filter(|c| c.starts_with("object-format=")).count() > 1 {
+            return Err(CommandFault::Capabilities);
+        }
         Ok(())
     }
 

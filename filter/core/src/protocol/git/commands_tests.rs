@@ -129,6 +129,29 @@ fn a_push_certificate_holds_the_commands() {
 }
 
 #[test]
+fn a_certificate_keeps_to_the_object_format() {
+    let mut bytes = pkt("push-cert\0object-format=sha256");
+    let long = format!("{} {} refs/heads/main\n", "1".repeat(64), "2".repeat(64));
+    for line in ["certificate version 0.1\n", "\n", long.as_str()]
+        .iter()
+        .chain(&SIGNATURE)
+    {
+        bytes.extend(pkt(line));
+    }
+    bytes.extend_from_slice(b"0000");
+    assert_eq!(done(&bytes).commands[0].new.len(), 64);
+    let short = format!("{ONE} {TWO} refs/heads/main\n");
+    let mut bytes = pkt("push-cert\0object-format=sha256");
+    for line in ["certificate version 0.1\n", "\n", short.as_str()]
+        .iter()
+        .chain(&SIGNATURE)
+    {
+        bytes.extend(pkt(line));
+    }
+    assert_eq!(fault(&bytes), CommandFault::ObjectId);
+}
+
+#[test]
 fn a_push_certificate_with_two_readings_is_refused() {
     let command = format!("{ONE} {TWO} refs/heads/dev\n");
     let hidden = format!("{ONE} {TWO} refs/heads/main\n");
@@ -159,7 +182,15 @@ fn what_is_no_command_is_refused() {
         (b"0001".to_vec(), CommandFault::Length),
         (b"0003".to_vec(), CommandFault::Length),
         (b"0004".to_vec(), CommandFault::Length),
+        (b"0002".to_vec(), CommandFault::Length),
         (b"ffff".to_vec(), CommandFault::Length),
+        (b"fff1".to_vec(), CommandFault::Length),
+        (
+            body(&[&format!(
+                "{ONE} {TWO} refs/heads/a\0object-format=sha1 object-format=sha256"
+            )]),
+            CommandFault::Capabilities,
+        ),
         (b"+0a0".to_vec(), CommandFault::Length),
         (body(&["hello"]), CommandFault::Command),
         (body(&["ERR no"]), CommandFault::Command),

@@ -1,24 +1,30 @@
-//! git over HTTPS (gitprotocol-http), and Git LFS beside it.
+//! git over HTTPS (gitprotocol-http), Git LFS beside it, and the web site of the same host.
 //!
 //! | request | operation |
 //! |---|---|
-//! | `GET …/info/refs`, `POST …/git-upload-pack`, `…/git-upload-archive` | `repo.read`, attribute `service` |
+//! | `GET …/info/refs`, `POST …/git-upload-pack`, `GET …/objects/…` (dumb HTTP) | `repo.read`, attribute `service` |
+//! | `POST …/git-upload-archive` | `archive.read` |
 //! | `POST …/git-receive-pack` | one `ref.push` a command: ref, `old`, `new`, `change`; also called `ref.create`, `ref.update` or `ref.delete`; paths unknown until the pack is read |
 //! | the same with no command (git's 4-byte probe) | `repo.read` |
-//! | `POST …/info/lfs/objects/batch` | `lfs.upload`, `lfs.download` |
-//! | `…/info/lfs/locks…` | `lfs.lock`, `lfs.unlock`, `lfs.read` |
-//! | other reads below a repository (`/o/r/raw/…`, `/o/r/archive/…`) | `repo.read` |
+//! | `…/info/lfs/…` | `lfs.upload`, `lfs.download`, `lfs.lock`, `lfs.unlock`, `lfs.read` (`lfs`) |
+//! | other reads below a repository | `repo.read` or `archive.read` (`web`) |
+//! | `POST /login/device/code`, `/login/oauth/access_token` | `auth.device_flow` |
 //! | other reads | `http.get` … |
 //! | other writes | `git.unknown_write` |
+//!
+//! A wiki (`owner/name.wiki.git`) is its repository's, with the attribute `wiki`. A gist belongs to
+//! no repository, which a rule about repositories must not be able to miss: it counts as any, with
+//! the attribute `gist`.
 
 mod commands;
 mod lfs;
 mod refname;
+mod web;
 
 pub use commands::{Change, Command, CommandFault, GitCommands, Progress, PushCommands};
 pub use refname::is_ref_name;
 
-use super::{BodyNeed, Fault, Judged, Protocol, Request, body, http, is_read, repo_target};
+use super::{BodyNeed, Fault, Judged, Protocol, Request, body, is_read, repo_target};
 use crate::denial::DenialStyle;
 use crate::head::RequestHead;
 use crate::operation::{Operation, Paths, Target};
@@ -113,7 +119,7 @@ fn style(head: &RequestHead, path: &RequestPath) -> DenialStyle {
 
 fn judge(head: &RequestHead, path: &RequestPath, body: &[u8]) -> Result<Judged, Fault> {
     let (repo, route) = route(path);
-    let repo = repository(repo);
+    let place = Place::of(&head.host(), repo);
     let style = style(head, path);
     let post = head.method.eq_ignore_ascii_case("POST");
     let operation = match route {
@@ -121,7 +127,7 @@ fn judge(head: &RequestHead, path: &RequestPath, body: &[u8]) -> Result<Judged, 
             let service = path
                 .parameter("service")
                 .map_err(|_| Fault::new(Reason::PathAmbiguous, "parameter service comes twice"))?;
-            let mut operation = read(repo);
+            let mut operation = read(&place);
             if let Some(service) = service {
                 attribute(&mut operation, "service", service);
                 if let Some(name) = service.strip_prefix("git-") {
@@ -130,31 +136,35 @@ fn judge(head: &RequestHead, path: &RequestPath, body: &[u8]) -> Result<Judged, 
             }
             operation
         }
-        Route::UploadPack | Route::UploadArchive if post => {
-            let mut operation = read(repo);
-            let service = match route {
-                Route::UploadArchive => "upload-archive",
-                _ => "upload-pack",
-            };
-            attribute(&mut operation, "service", &format!("git-{service}"));
-            operation.aliases.push(format!("git:{service}"));
+        Route::UploadPack if post => {
+            let mut operation = read(&place);
+            attribute(&mut operation, "service", "git-upload-pack");
+            operation.aliases.push("git:upload-pack".to_owned());
             operation
         }
-        Route::ReceivePack if post => return receive_pack(head, &repo, body),
-        Route::Lfs(rest) => match lfs::operation(head, rest, &repo, body)? {
+        Route::UploadArchive if post => {
+            let mut operation = read(&place);
+            attribute(&mut operation, "service", "git-upload-archive");
+            operation.name = "archive.read".to_owned();
+            operation.aliases.push("repo.read".to_owned());
+            operation.aliases.push("git:upload-archive".to_owned());
+            operation
+        }
+        Route::ReceivePack if post => return receive_pack(head, &place, body),
+        Route::Lfs(rest) => match lfs::operation(head, rest, &place, body)? {
             Some(operation) => operation,
-            None => other(head, path),
+            None => web::operation(head, path),
         },
         Route::InfoRefs
         | Route::UploadPack
         | Route::UploadArchive
         | Route::ReceivePack
-        | Route::Other => other(head, path),
+        | Route::Other => web::operation(head, path),
     };
     Ok(Judged::new(vec![operation], style))
 }
 
-fn receive_pack(head: &RequestHead, repo: &Target, bytes: &[u8]) -> Result<Judged, Fault> {
+fn receive_pack(head: &RequestHead, place: &Place, bytes: &[u8]) -> Result<Judged, Fault> {
     // git compresses fetches only. A server that decodes would read other commands than these.
     body::identity_coding(head)?;
     let push = match GitCommands::new().feed(bytes) {
@@ -171,14 +181,17 @@ fn receive_pack(head: &RequestHead, repo: &Target, bytes: &[u8]) -> Result<Judge
         Progress::Fault(fault) => return Err(Fault::unreadable(fault.code())),
     };
     let operations = if push.commands.is_empty() {
-        let mut probe = read(repo.clone());
+        if bytes.len() > push.consumed {
+            return Err(Fault::unreadable("a push without commands goes on"));
+        }
+        let mut probe = read(place);
         attribute(&mut probe, "service", "git-receive-pack");
         probe.aliases.push("git:receive-pack-probe".to_owned());
         vec![probe]
     } else {
         push.commands
             .iter()
-            .map(|command| pushed(command, &push, repo))
+            .map(|command| pushed(command, &push, place))
             .collect()
     };
     let style = DenialStyle::GitReceivePack {
@@ -192,7 +205,7 @@ fn receive_pack(head: &RequestHead, repo: &Target, bytes: &[u8]) -> Result<Judge
     Ok(Judged::new(operations, style))
 }
 
-fn pushed(command: &Command, push: &PushCommands, repo: &Target) -> Operation {
+fn pushed(command: &Command, push: &PushCommands, place: &Place) -> Operation {
     let (change, alias, paths) = match command.change() {
         Change::Create => ("create", "ref.create", Paths::Unknown),
         Change::Update => ("update", "ref.update", Paths::Unknown),
@@ -201,12 +214,14 @@ fn pushed(command: &Command, push: &PushCommands, repo: &Target) -> Operation {
     let mut operation = Operation {
         name: "ref.push".to_owned(),
         aliases: vec!["git:receive-pack".to_owned(), alias.to_owned()],
-        repo: repo.clone(),
         reference: Target::Known(command.reference.clone()),
         paths,
         write: true,
-        ..Operation::default()
+        ..place.operation()
     };
+    if place.gist.is_some() {
+        operation.aliases.push("gist.update".to_owned());
+    }
     attribute(&mut operation, "change", change);
     attribute(&mut operation, "old", &command.old);
     attribute(&mut operation, "new", &command.new);
@@ -226,46 +241,78 @@ fn pushed(command: &Command, push: &PushCommands, repo: &Target) -> Operation {
     operation
 }
 
-fn read(repo: Target) -> Operation {
+fn read(place: &Place) -> Operation {
     Operation {
         name: "repo.read".to_owned(),
-        repo,
-        ..Operation::default()
+        ..place.operation()
     }
 }
 
-/// Web pages and whatever else a git host serves. Raw files and archives live below a repository, so
-/// every read below two segments counts as one of that repository.
-fn other(head: &RequestHead, path: &RequestPath) -> Operation {
-    let mut operation = http::operation(head, path);
-    if operation.write {
-        operation.aliases.push(operation.name);
-        operation.name = "git.unknown_write".to_owned();
-        operation.repo = Target::Any;
-        return operation;
-    }
-    if let [owner, name, ..] = path.segments()
-        && !SITE.contains(&owner.as_str())
-    {
-        operation.aliases.push(operation.name);
-        operation.name = "repo.read".to_owned();
-        operation.repo = repo_target(owner, name);
-    }
-    operation
+/// The repository of a path.
+struct Place {
+    repo: Target,
+    account: Target,
+    /// The repository's wiki.
+    wiki: bool,
+    /// A gist, by its id.
+    gist: Option<String>,
 }
 
-/// First segments of github.com that are no account.
-const SITE: [&str; 8] = [
-    "login", "settings", "orgs", "users", "apps", "search", "features", "about",
-];
-
-/// `owner/name`. One segment alone (a gist) names none, and neither do three: a server with nested
-/// groups has such repositories, GitHub has files there (`/o/r/raw/main/info/refs`).
-fn repository(segments: &[String]) -> Target {
-    match segments {
-        [owner, name] => repo_target(owner, name),
-        _ => Target::Any,
+impl Place {
+    /// `owner/name`. One segment alone names none, and neither do three: a server with nested groups
+    /// has such repositories, GitHub has files there (`/o/r/raw/main/info/refs`).
+    fn of(host: &str, segments: &[String]) -> Place {
+        let mut place = Place {
+            repo: Target::Any,
+            account: Target::None,
+            wiki: false,
+            gist: None,
+        };
+        // A server with one host for everything has them under `/gist`.
+        let gist = match segments {
+            [first, rest @ ..] if first.eq_ignore_ascii_case("gist") => Some(rest),
+            all if host.starts_with("gist.") => Some(all),
+            _ => None,
+        };
+        match (gist, segments) {
+            (Some([id]), _) => place.gist = Some(plain(id)),
+            (Some([owner, id, ..]), _) => {
+                place.account = Target::Known(owner.to_ascii_lowercase());
+                place.gist = Some(plain(id));
+            }
+            (Some([]), _) => place.gist = Some(String::new()),
+            (None, [owner, name]) => {
+                let name = plain(name);
+                let repository = name.strip_suffix(".wiki");
+                place.wiki = repository.is_some();
+                place.repo = repo_target(owner, repository.unwrap_or(&name));
+            }
+            (None, _) => {}
+        }
+        place
     }
+
+    /// An operation here, not yet named.
+    fn operation(&self) -> Operation {
+        let mut operation = Operation {
+            repo: self.repo.clone(),
+            account: self.account.clone(),
+            ..Operation::default()
+        };
+        if self.wiki {
+            attribute(&mut operation, "wiki", "true");
+        }
+        if let Some(gist) = &self.gist {
+            attribute(&mut operation, "gist", gist);
+        }
+        operation
+    }
+}
+
+/// A name in lower case without `.git`.
+fn plain(name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    name.strip_suffix(".git").unwrap_or(&name).to_owned()
 }
 
 fn attribute(operation: &mut Operation, name: &str, value: &str) {
@@ -273,3 +320,7 @@ fn attribute(operation: &mut Operation, name: &str, value: &str) {
         .attributes
         .insert(name.to_owned(), value.to_owned());
 }
+
+#[cfg(test)]
+#[path = "git_tests.rs"]
+mod tests;
