@@ -34,6 +34,14 @@ impl<'a> Fields<'a> {
             )
         };
         let query = self.path.parameter(name).map_err(|_| two())?;
+        // `name[]=x` and `name[a]=x` are values of `name` for servers that mix body and query.
+        let part = |(parameter, _): &(String, String)| {
+            let rest = parameter.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with('['))
+        };
+        if self.path.query().iter().any(part) {
+            return Err(two());
+        }
         match (self.body.get(name), query) {
             (Some(_), Some(_)) => Err(two()),
             (Some(value), None) => Ok(Some(Field::Json(value))),

@@ -1,46 +1,51 @@
-//! From a row of the table to operations with repository, ref, paths and attributes.
+//! From a row of the table to operations with repository, account, ref, paths and attributes.
 
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
 
-use serde_json::Value;
-
-use super::route::Found;
+use super::route::{self, Found};
+use super::table::{Method, Reach};
+use super::{places, search, shown};
 use crate::operation::{Operation, Paths, Target};
 use crate::protocol::fields::Fields;
-use crate::protocol::{Fault, branch_target, is_read, ref_target, repo_target};
+use crate::protocol::{Fault, branch_target, ref_target};
 
-/// Where the attributes of a row are.
+/// Where the attributes of a row are; `members` are those of its line in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reads {
+pub(super) enum Source {
     /// In the path alone.
     Path,
-    /// In the path, and these members of the body.
-    Body(&'static [&'static str]),
-    /// As [`Reads::Path`], for a call that reaches repositories it does not name.
-    Org,
-    /// As [`Reads::Body`], for a call that reaches repositories it does not name.
-    OrgBody(&'static [&'static str]),
-    /// A file: its path, and the branch (the default branch when absent). `write` or `delete`.
-    Content(&'static str),
+    /// In the path, and in parameters of the query; the body is something else.
+    Query,
+    /// In the path, and in members of the body.
+    Body,
+    /// As [`Source::Body`]; the body may be the bare list that the member holds.
+    List,
+    /// A file: its path, and the branch in `branch` (the default branch when absent). The member is
+    /// `write` or `delete`.
+    Content,
     /// A file or folder that is read.
     ReadContent,
+    /// A commit on the branch in the first member, of files that are not named.
+    Autofix,
     /// `tree[].path`.
     Tree,
     /// A new ref in `ref`.
     CreateRef,
     /// The ref in the path, without `refs/`.
     MoveRef,
-    /// The branch in this member moves; the list is shown.
-    MovesBranch(&'static str, &'static [&'static str]),
+    /// The branch in the first member moves.
+    MovesBranch,
     /// The branch in the path.
     BranchPath,
+    /// As [`Source::BranchPath`] and [`Source::List`].
+    BranchList,
     /// The branch in the path gets the name in `new_name`.
     RenameBranch,
     /// A pull request: its base is not in the request.
-    PullRequest(&'static [&'static str]),
+    PullRequest,
     /// A review; `APPROVE` is an approval.
     Review,
-    /// A workflow or deployment of the branch or tag in `ref`.
+    /// A workflow, deployment or agent at the branch or tag in the first member.
     Dispatch,
     /// A release and its tag.
     Release,
@@ -50,82 +55,111 @@ pub(super) enum Reads {
     CreateRepo,
     /// A new repository from the one in the path.
     FromTemplate,
-    /// A webhook, with its target in `config.url`.
-    Hook,
-    /// A webhook that hears of every repository.
-    OrgHook,
+    /// A copy of a repository in `organization`, or else in the caller's own account.
+    Fork,
+    /// A repository that goes to `new_owner`.
+    Transfer,
+    /// A security product in the path, switched on or off.
+    Enablement,
+    /// Whatever the search in `q` is bounded to.
+    Search,
 }
 
-impl Reads {
+impl Source {
     /// Whether the body is needed.
     pub(super) fn body(self) -> bool {
         match self {
-            Reads::Path | Reads::Org | Reads::ReadContent | Reads::BranchPath => false,
-            Reads::Body(_)
-            | Reads::OrgBody(_)
-            | Reads::Content(_)
-            | Reads::Tree
-            | Reads::CreateRef
-            | Reads::MoveRef
-            | Reads::MovesBranch(..)
-            | Reads::RenameBranch
-            | Reads::PullRequest(_)
-            | Reads::Review
-            | Reads::Dispatch
-            | Reads::Release
-            | Reads::RepoSettings
-            | Reads::CreateRepo
-            | Reads::FromTemplate
-            | Reads::Hook
-            | Reads::OrgHook => true,
+            Source::Path | Source::Query | Source::ReadContent => false,
+            Source::BranchPath
+            | Source::Body
+            | Source::List
+            | Source::Content
+            | Source::Autofix
+            | Source::Tree
+            | Source::CreateRef
+            | Source::MoveRef
+            | Source::MovesBranch
+            | Source::BranchList
+            | Source::RenameBranch
+            | Source::PullRequest
+            | Source::Review
+            | Source::Dispatch
+            | Source::Release
+            | Source::RepoSettings
+            | Source::CreateRepo
+            | Source::FromTemplate
+            | Source::Fork
+            | Source::Transfer
+            | Source::Enablement
+            | Source::Search => true,
         }
+    }
+
+    /// Whether the body may be a bare list.
+    pub(super) fn is_list(self) -> bool {
+        matches!(self, Source::List | Source::BranchList)
     }
 }
 
 /// Another name of every operation that moves a ref, so that a rule for pushes holds for them.
 pub(super) const PUSH: &str = "ref.push";
 
+/// Names of operations that no row of the table has: a call that a row names has these effects too.
+#[cfg(test)]
+pub(super) const DERIVED: &[&str] = &[
+    "ref.update",
+    "ref.create",
+    "pr.approve",
+    "repo.read",
+    "repo.create",
+    "repo.visibility",
+    "repo.archive",
+    "repo.default_branch",
+    "repo.rename",
+    "repo.forking",
+    "repo.template",
+    "security.update",
+    "security.enable",
+    "security.disable",
+    "github.unknown_write",
+];
+
 /// The operations of one REST call.
 pub(super) fn operations(found: &Found<'_>, fields: &Fields<'_>) -> Result<Vec<Operation>, Fault> {
+    let members = found.row.effect.members;
     let mut first = plain(found);
     let mut more = Vec::new();
-    match found.row.reads {
-        Reads::Path => {}
-        Reads::Body(names) => show(&mut first, fields, names)?,
-        Reads::Org => first.repo = Target::Any,
-        Reads::OrgBody(names) => {
-            first.repo = Target::Any;
-            show(&mut first, fields, names)?;
-        }
-        Reads::Content(change) => {
+    if !matches!(found.row.effect.source, Source::Content) {
+        show(&mut first, fields, members)?;
+    }
+    match found.row.effect.source {
+        Source::Path | Source::Query | Source::Body | Source::List => {}
+        Source::Content => {
             first.reference = branch(fields, "branch")?;
             first.paths = file_paths(found.capture("path").as_deref().into_iter());
-            set(&mut first, "change", change);
-            if change == "delete" {
-                first.aliases.push("content.delete".to_owned());
-            }
+            set(&mut first, "change", members.first().unwrap_or(&""));
             more.push(derived(&first, "ref.update", &[PUSH]));
         }
-        Reads::ReadContent => {
-            first.paths = file_paths(found.capture("path").as_deref().into_iter());
+        Source::ReadContent => {
+            first.paths = match found.capture("path") {
+                Some(path) => file_paths([path.as_str()].into_iter()),
+                None => Paths::Unknown,
+            };
             show(&mut first, fields, &["ref"])?;
         }
-        Reads::Tree => {
-            first.aliases.push("tree.create".to_owned());
-            // A tree hangs on no branch yet, and may end on any.
-            first.reference = Target::Any;
-            first.paths = tree_paths(fields.list("tree")?);
+        Source::Autofix => {
+            first.reference = branch(fields, members.first().unwrap_or(&""))?;
+            first.paths = Paths::Unknown;
         }
-        Reads::CreateRef => {
-            first.aliases.push(PUSH.to_owned());
+        Source::Tree => tree(&mut first, fields)?,
+        Source::CreateRef => {
             first.reference = match fields.text("ref")? {
                 Some(name) => ref_target(name.to_owned()),
                 None => Target::Any,
             };
-            show(&mut first, fields, &["sha"])?;
+            show(&mut first, fields, &["ref", "sha"])?;
         }
-        Reads::MoveRef => {
-            first.aliases.push(PUSH.to_owned());
+        Source::MoveRef => {
             let name = found.capture("ref").unwrap_or_default();
             // Without its kind (`heads/`, `tags/`) it is no ref that GitHub documents.
             first.reference = if name.contains('/') {
@@ -135,27 +169,17 @@ pub(super) fn operations(found: &Found<'_>, fields: &Fields<'_>) -> Result<Vec<O
             };
             show(&mut first, fields, &["sha", "force"])?;
         }
-        Reads::MovesBranch(member, names) => {
-            first.aliases.push(PUSH.to_owned());
-            first.reference = branch(fields, member)?;
-            show(&mut first, fields, names)?;
-        }
-        Reads::BranchPath => first.reference = path_branch(found),
-        Reads::RenameBranch => {
+        Source::MovesBranch => first.reference = branch(fields, members.first().unwrap_or(&""))?,
+        Source::BranchPath | Source::BranchList => first.reference = path_branch(found),
+        Source::RenameBranch => {
             first.reference = path_branch(found);
-            first
-                .aliases
-                .extend(["ref.update", PUSH].map(str::to_owned));
             show(&mut first, fields, &["new_name"])?;
             let mut created = derived(&first, "ref.create", &[PUSH]);
             created.reference = branch(fields, "new_name")?;
             more.push(created);
         }
-        Reads::PullRequest(names) => {
-            first.reference = Target::Any;
-            show(&mut first, fields, names)?;
-        }
-        Reads::Review => {
+        Source::PullRequest => first.reference = Target::Any,
+        Source::Review => {
             first.reference = Target::Any;
             show(&mut first, fields, &["event"])?;
             // The event is one of three words; what is not clearly another one counts.
@@ -166,74 +190,81 @@ pub(super) fn operations(found: &Found<'_>, fields: &Fields<'_>) -> Result<Vec<O
                 more.push(derived(&first, "pr.approve", &[]));
             }
         }
-        Reads::Dispatch => {
-            first.reference = match fields.text("ref")? {
+        Source::Dispatch => {
+            first.reference = match fields.text(members.first().unwrap_or(&""))? {
                 Some(name) if name.starts_with("refs/") => ref_target(name.to_owned()),
                 Some(name) => branch_target(name),
                 None => Target::Any,
             };
-            show(&mut first, fields, &["ref", "environment"])?;
         }
-        Reads::Release => {
+        Source::Release => {
             first.reference = match fields.text("tag_name")? {
                 Some(tag) => ref_target(format!("refs/tags/{tag}")),
                 None => Target::Any,
             };
-            show(
-                &mut first,
-                fields,
-                &["tag_name", "target_commitish", "draft", "prerelease"],
-            )?;
         }
-        Reads::RepoSettings => more = settings(&first, fields)?,
-        Reads::CreateRepo => {
-            show(&mut first, fields, &["name", "private", "visibility"])?;
-            first.repo = match (found.capture("org"), fields.text("name")?) {
-                (Some(org), Some(name)) => repo_target(&org, name),
-                _ => Target::Any,
-            };
+        Source::RepoSettings => more = places::settings(&first, fields)?,
+        Source::CreateRepo => places::create(&mut first, found, fields)?,
+        Source::FromTemplate => more.push(places::from_template(&mut first, fields)?),
+        Source::Fork => more.push(places::fork(&first, fields)?),
+        Source::Transfer => more.push(places::transfer(&first, fields)?),
+        Source::Enablement => {
+            // The table has these two words and no other.
+            let disable = found
+                .capture("enablement")
+                .is_none_or(|e| e.contains("dis"));
+            let name = ["security.enable", "security.disable"][usize::from(disable)];
+            more.push(derived(&first, name, &[]));
         }
-        Reads::FromTemplate => {
-            if let Some(template) = first.repo.known().map(str::to_owned) {
-                set(&mut first, "template", &template);
-            }
-            show(&mut first, fields, &["owner", "name", "private"])?;
-            first.repo = match (fields.text("owner")?, fields.text("name")?) {
-                (Some(owner), Some(name)) => repo_target(owner, name),
-                _ => Target::Any,
-            };
-        }
-        Reads::Hook => show_hook(&mut first, fields)?,
-        Reads::OrgHook => {
-            first.repo = Target::Any;
-            show_hook(&mut first, fields)?;
-        }
+        Source::Search => return search::operations(&first, fields),
     }
+    finish(&mut first, found);
     more.insert(0, first);
     Ok(more)
 }
 
-/// Name, alias, repository and what the path captured. The last capture is the `resource`.
+/// Name, aliases, repository, account and what the path captured.
 fn plain(found: &Found<'_>) -> Operation {
     let row = found.row;
+    let name = row.effect.name;
+    let mut aliases = Vec::with_capacity(1 + row.effect.aliases.len());
+    if !row.id.is_empty() {
+        aliases.push(format!("github:{}", row.id));
+    }
+    aliases.extend(row.effect.aliases.iter().map(|alias| (*alias).to_owned()));
     let mut operation = Operation {
-        name: row.name.to_owned(),
+        name: name.to_owned(),
+        aliases,
         repo: found.repo.clone(),
-        write: !is_read(row.method) && !row.name.ends_with(".read"),
+        account: found.account.clone(),
+        write: row.method != Method::Get && !name.ends_with(".read"),
         ..Operation::default()
     };
-    if !row.id.is_empty() {
-        operation.aliases.push(format!("github:{}", row.id));
+    if row.effect.reach == Reach::Repositories && operation.repo == Target::None {
+        operation.repo = Target::Any;
+    }
+    // A write that names neither is about the account behind the credential, which the request
+    // does not tell.
+    let somewhere = operation.write && operation.repo == Target::None;
+    if operation.account == Target::None && (somewhere || row.effect.reach != Reach::Named) {
+        operation.account = Target::Any;
     }
     for (name, value) in found.captures() {
-        set(&mut operation, "resource", &value);
         operation.attributes.insert(name.to_owned(), value);
     }
     operation
 }
 
+/// The attribute that the table calls the resource, under that name too.
+fn finish(operation: &mut Operation, found: &Found<'_>) {
+    if let Some(value) = operation.attributes.get(found.row.effect.resource) {
+        let value = value.clone();
+        operation.attributes.insert("resource".to_owned(), value);
+    }
+}
+
 /// A second effect of the same call, with the same targets and attributes.
-fn derived(first: &Operation, name: &str, aliases: &[&str]) -> Operation {
+pub(super) fn derived(first: &Operation, name: &str, aliases: &[&str]) -> Operation {
     let from = first
         .aliases
         .iter()
@@ -248,44 +279,33 @@ fn derived(first: &Operation, name: &str, aliases: &[&str]) -> Operation {
     }
 }
 
-/// `PATCH /repos/{o}/{r}`: the call itself, and an operation for each setting of consequence.
-fn settings(first: &Operation, fields: &Fields<'_>) -> Result<Vec<Operation>, Fault> {
-    const SETTINGS: [(&str, &str); 8] = [
-        ("visibility", "repo.visibility"),
-        ("private", "repo.visibility"),
-        ("archived", "repo.archive"),
-        ("default_branch", "repo.default_branch"),
-        ("name", "repo.rename"),
-        ("security_and_analysis", "security.update"),
-        ("allow_forking", "repo.forking"),
-        ("is_template", "repo.template"),
-    ];
-    let mut found: BTreeMap<&str, Operation> = BTreeMap::new();
-    for (member, name) in SETTINGS {
-        if fields.get(member)?.is_some() {
-            let operation = found
-                .entry(name)
-                .or_insert_with(|| derived(first, name, &[]));
-            show(operation, fields, &[member])?;
-        }
-    }
-    Ok(found.into_values().collect())
-}
-
-fn show_hook(operation: &mut Operation, fields: &Fields<'_>) -> Result<(), Fault> {
-    if let Some(super::super::fields::Field::Json(config)) = fields.get("config")?
-        && let Some(url) = config.get("url").and_then(Value::as_str)
-    {
-        set(operation, "url", url);
-    }
-    show(operation, fields, &["active"])
-}
-
-/// Copies scalar members of the body into the attributes.
-fn show(operation: &mut Operation, fields: &Fields<'_>, names: &[&str]) -> Result<(), Fault> {
+/// Copies members of the body, or parameters, into the attributes: `name`, `a.name` (a member of a
+/// member), `a.*` (each member of a member).
+pub(super) fn show(
+    operation: &mut Operation,
+    fields: &Fields<'_>,
+    names: &[&str],
+) -> Result<(), Fault> {
     for name in names {
-        if let Some(value) = fields.shown(name)? {
-            operation.attributes.insert((*name).to_owned(), value);
+        match name.split_once('.') {
+            None => {
+                if let Some(value) = shown::field(fields.get(name)?) {
+                    operation.attributes.insert((*name).to_owned(), value);
+                }
+            }
+            Some((outer, inner)) => {
+                let members = shown::members(fields.get(outer)?);
+                for (key, value) in members.into_iter().flatten() {
+                    let shown_key = match inner {
+                        "*" => format!("{outer}.{key}"),
+                        _ if inner == key => inner.to_owned(),
+                        _ => continue,
+                    };
+                    if let Some(value) = shown::value(value) {
+                        operation.attributes.insert(shown_key, value);
+                    }
+                }
+            }
         }
     }
     Ok(())
@@ -304,6 +324,30 @@ fn path_branch(found: &Found<'_>) -> Target {
         Some(name) => branch_target(&name),
         None => Target::Any,
     }
+}
+
+/// A tree hangs on no branch yet, and may end on any. Without `base_tree` it is all that a commit
+/// of it will hold: whatever it does not name is gone.
+fn tree(operation: &mut Operation, fields: &Fields<'_>) -> Result<(), Fault> {
+    operation.reference = Target::Any;
+    let entries = fields.list("tree")?;
+    operation.paths = tree_paths(entries);
+    let gone = |entry: &Value| entry.get("sha").is_some_and(Value::is_null);
+    let entries = entries.unwrap_or_default();
+    let mut changes = Vec::new();
+    if entries.iter().any(|entry| !gone(entry)) {
+        changes.push("write");
+    }
+    if entries.iter().any(gone) {
+        changes.push("delete");
+        operation.aliases.push("content.delete".to_owned());
+    }
+    show(operation, fields, &["base_tree"])?;
+    if !operation.attributes.contains_key("base_tree") {
+        changes.push("replace");
+    }
+    set(operation, "change", &changes.join(","));
+    Ok(())
 }
 
 /// The entries of a new tree. One that is itself a tree brings files that are not named.
@@ -347,4 +391,21 @@ pub(super) fn set(operation: &mut Operation, name: &str, value: &str) {
     operation
         .attributes
         .insert(name.to_owned(), value.to_owned());
+}
+
+/// A body that is a bare list, as the member that holds such lists.
+pub(super) fn listed(found: &Found<'_>, items: Vec<Value>) -> Map<String, Value> {
+    let member = found.row.effect.members.first().copied();
+    member
+        .map(|name| (name.to_owned(), Value::Array(items)))
+        .into_iter()
+        .collect()
+}
+
+/// Where an account that a member names is; absent, it is the caller's own.
+pub(super) fn account_in(fields: &Fields<'_>, member: &str) -> Result<Target, Fault> {
+    Ok(match fields.text(member)? {
+        Some(name) => route::login(name),
+        None => Target::Any,
+    })
 }

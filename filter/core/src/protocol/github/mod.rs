@@ -7,7 +7,10 @@
 mod attributes;
 mod graphql;
 mod mutations;
+mod places;
 mod route;
+mod search;
+mod shown;
 mod table;
 
 use serde_json::{Map, Value};
@@ -42,66 +45,100 @@ impl Protocol for GitHub {
     }
 }
 
-/// The path below the API's root.
-fn api_path(path: &RequestPath) -> RequestPath {
+/// The segments below the API's root.
+fn below_root(path: &RequestPath) -> &[String] {
     let is = |segment: &String, name: &str| segment.eq_ignore_ascii_case(name);
     match path.segments() {
-        [api, v3, ..] if is(api, "api") && (is(v3, "v3") || is(v3, "uploads")) => path.without(2),
-        [api, graphql, ..] if is(api, "api") && is(graphql, "graphql") => path.without(1),
-        _ => path.clone(),
+        [api, v3, rest @ ..] if is(api, "api") && (is(v3, "v3") || is(v3, "uploads")) => rest,
+        [api, rest @ ..]
+            if is(api, "api") && rest.first().is_some_and(|first| is(first, "graphql")) =>
+        {
+            rest
+        }
+        segments => segments,
     }
 }
 
-fn is_graphql(path: &RequestPath) -> bool {
-    matches!(path.segments(), [only] if only.eq_ignore_ascii_case("graphql"))
+fn is_graphql(segments: &[String]) -> bool {
+    matches!(segments, [only] if only.eq_ignore_ascii_case("graphql"))
 }
 
-pub(super) fn body_need(head: &RequestHead, path: &RequestPath) -> BodyNeed {
-    let path = api_path(path);
-    if is_graphql(&path) {
+/// The path with every encoded slash taken for a plain one, where there is any. A parameter may
+/// hold one; a server that decodes before it routes would see another path.
+fn taken_apart(segments: &[String]) -> Option<Vec<String>> {
+    let parts = || segments.iter().flat_map(|segment| segment.split('/'));
+    (parts().count() > segments.len()).then(|| parts().map(str::to_owned).collect())
+}
+
+fn body_need(head: &RequestHead, path: &RequestPath) -> BodyNeed {
+    let segments = below_root(path);
+    if is_graphql(segments) {
         return if is_read(&head.method) {
             BodyNeed::None
         } else {
             BodyNeed::Whole
         };
     }
-    match route::find(&head.method.to_ascii_uppercase(), path.segments()) {
-        Some(found) if found.row.reads.body() => BodyNeed::Whole,
-        Some(_) | None => BodyNeed::None,
+    let reads = |segments: &[String]| {
+        route::find(&head.method, segments).is_some_and(|f| f.row.effect.source.body())
+    };
+    if reads(segments) || taken_apart(segments).is_some_and(|apart| reads(&apart)) {
+        BodyNeed::Whole
+    } else {
+        BodyNeed::None
     }
 }
 
-pub(super) fn style(path: &RequestPath) -> DenialStyle {
-    if is_graphql(&api_path(path)) {
+fn style(path: &RequestPath) -> DenialStyle {
+    if is_graphql(below_root(path)) {
         DenialStyle::GraphQl
     } else {
         DenialStyle::GitHubRest
     }
 }
 
-pub(super) fn judge(head: &RequestHead, path: &RequestPath, body: &[u8]) -> Result<Judged, Fault> {
-    let path = api_path(path);
-    if is_graphql(&path) {
-        let operations = graphql::operations(head, &path, body)?;
+fn judge(head: &RequestHead, path: &RequestPath, body: &[u8]) -> Result<Judged, Fault> {
+    let segments = below_root(path);
+    if is_graphql(segments) {
+        let operations = graphql::operations(head, path, body)?;
         return Ok(Judged::new(operations, DenialStyle::GraphQl));
     }
-    let method = head.method.to_ascii_uppercase();
-    let operations = match route::find(&method, path.segments()) {
-        Some(found) => {
-            let members = if found.row.reads.body() {
-                members(head, body)?
-            } else {
-                Map::new()
-            };
-            attributes::operations(&found, &Fields::new(&members, &path))?
-        }
-        None => vec![unlisted(&method, &path)],
+    let found = route::find(&head.method, segments);
+    let row = found.as_ref().map(|found| found.row);
+    let mut operations = match &found {
+        Some(found) => listed(found, head, path, body)?,
+        None => vec![unlisted(&head.method, segments)],
     };
+    if let Some(apart) = taken_apart(segments)
+        && let Some(other) = route::find(&head.method, &apart)
+        && !row.is_some_and(|row| std::ptr::eq(row, other.row))
+    {
+        operations.extend(listed(&other, head, path, body)?);
+    }
     Ok(Judged::new(operations, DenialStyle::GitHubRest))
 }
 
+/// The operations of a call that the table has.
+fn listed(
+    found: &route::Found<'_>,
+    head: &RequestHead,
+    path: &RequestPath,
+    body: &[u8],
+) -> Result<Vec<Operation>, Fault> {
+    let members = if found.row.effect.source.body() {
+        members(found, head, body)?
+    } else {
+        Map::new()
+    };
+    attributes::operations(found, &Fields::new(&members, path))
+}
+
 /// The members of a JSON body; none where there is no body.
-fn members(head: &RequestHead, bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
+fn members(
+    found: &route::Found<'_>,
+    head: &RequestHead,
+    bytes: &[u8],
+) -> Result<Map<String, Value>, Fault> {
     if bytes.is_empty() {
         body::identity_coding(head)?;
         return Ok(Map::new());
@@ -109,37 +146,41 @@ fn members(head: &RequestHead, bytes: &[u8]) -> Result<Map<String, Value>, Fault
     match body::read_json(head, bytes)? {
         Value::Object(members) => Ok(members),
         Value::Null => Ok(Map::new()),
-        // `PUT …/labels` and a few others take a bare array; none of them has attributes.
+        Value::Array(items) if found.row.effect.source.is_list() => {
+            Ok(attributes::listed(found, items))
+        }
         Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
             Err(Fault::unreadable("the JSON body is no object"))
         }
     }
 }
 
-/// A call the table does not have.
-fn unlisted(method: &str, path: &RequestPath) -> Operation {
-    let repository = route::repository(path.segments());
-    let name = match (is_read(method), &repository) {
-        (true, Some(_)) => "repo.read",
-        (true, None) => "github.read",
-        (false, _) => "github.unknown_write",
-    };
+/// A call that the table does not have: it could be about anything.
+fn unlisted(method: &str, segments: &[String]) -> Operation {
+    let repository = route::repository(segments);
     let write = !is_read(method);
+    let name = match (write, &repository) {
+        (false, Some(_)) => "repo.read",
+        (false, None) => "github.read",
+        (true, _) => "github.unknown_write",
+    };
+    let account = route::account(segments);
     let mut operation = Operation {
         name: name.to_owned(),
         aliases: vec![format!("http.{}", method.to_ascii_lowercase())],
+        account: match account {
+            Target::None if repository.is_none() => Target::Any,
+            known => known,
+        },
+        repo: repository.unwrap_or(Target::Any),
         write,
         ..Operation::default()
-    };
-    operation.repo = match repository {
-        Some((repo, _)) => repo,
-        None if write => Target::Any,
-        None => Target::None,
     };
     if write {
         operation.reference = Target::Any;
     }
-    attributes::set(&mut operation, "path", &path.to_string());
+    let path = format!("/{}", segments.join("/"));
+    attributes::set(&mut operation, "path", &path);
     operation
 }
 

@@ -1,347 +1,120 @@
-//! GitHub's REST operations that a policy names: method and template to operation.
+//! GitHub's REST operations: a trie of path segments with the operations at its nodes.
 //!
-//! Templates and operation ids are those of GitHub's OpenAPI description (`@octokit/openapi`).
-//! `{name}` is one segment, `{name*}` one or more (a ref or a file path). Rows of [`REPO`] are
-//! relative to `/repos/{owner}/{repo}` and hold for `/repositories/{id}` too.
+//! `build.rs` makes it of `github/operations.txt`, which is the place to read and to change.
 
-use super::attributes::Reads;
+use super::attributes::Source;
+
+/// A place in a path.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// What the segment that leads here has to be.
+    pub segment: Segment,
+    /// Where its children begin in [`NODES`], and how many they are: in the order in which they are
+    /// tried, literals sorted.
+    children: (u16, u16),
+    /// Where its operations begin, and how many they are.
+    rows: (u16, u8),
+}
+
+/// What a segment has to be; words are in lower case.
+#[derive(Debug)]
+pub(super) enum Segment {
+    /// Of the first node alone.
+    Root,
+    /// This word, which is not captured.
+    Literal(&'static str),
+    /// This word, captured.
+    Word(&'static str),
+    /// A number.
+    Digits,
+    /// Two names with `...` between them.
+    Range,
+    /// Anything.
+    Any,
+    /// One segment or more.
+    Many,
+}
+
+/// The method of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    /// The method of that name, in any case; HEAD is a GET without its answer's body.
+    pub(super) fn from_name(name: &str) -> Option<Method> {
+        let is = |method: &str| name.eq_ignore_ascii_case(method);
+        match () {
+            () if is("GET") || is("HEAD") => Some(Method::Get),
+            () if is("POST") => Some(Method::Post),
+            () if is("PUT") => Some(Method::Put),
+            () if is("PATCH") => Some(Method::Patch),
+            () if is("DELETE") => Some(Method::Delete),
+            () => None,
+        }
+    }
+}
 
 /// One operation of the API.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub method: &'static str,
-    pub template: &'static str,
+    pub method: Method,
     /// GitHub's `operationId`; empty where its description does not have the call.
     pub id: &'static str,
-    /// Countersign's name for the effect; one that ends in `.read` changes nothing.
-    pub name: &'static str,
-    /// Where its attributes are.
-    pub reads: Reads,
+    pub effect: &'static Effect,
+    /// Names of what the path captures, in its order.
+    pub captures: &'static [&'static str],
 }
 
-const fn row(
-    method: &'static str,
-    template: &'static str,
-    id: &'static str,
-    name: &'static str,
-    reads: Reads,
-) -> Row {
-    Row {
-        method,
-        template,
-        id,
-        name,
-        reads,
+/// What an operation does, and where its attributes are.
+#[derive(Debug)]
+pub(super) struct Effect {
+    /// Countersign's name; one that ends in `.read` changes nothing.
+    pub name: &'static str,
+    /// Countersign's other names for it.
+    pub aliases: &'static [&'static str],
+    /// The attribute that is shown as `resource` too; empty for none.
+    pub resource: &'static str,
+    pub source: Source,
+    /// Members of the body, or parameters of the query, that are shown.
+    pub members: &'static [&'static str],
+    pub reach: Reach,
+}
+
+/// What an operation reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// What its path and body name.
+    Named,
+    /// Repositories that it does not name.
+    Repositories,
+    /// Accounts that it does not name.
+    Accounts,
+}
+
+impl Node {
+    /// The first node.
+    pub(super) fn root() -> Option<&'static Node> {
+        NODES.first()
+    }
+
+    /// What may follow, in the order in which it is tried.
+    pub(super) fn children(&self) -> &'static [Node] {
+        let (first, count) = (usize::from(self.children.0), usize::from(self.children.1));
+        NODES.get(first..first + count).unwrap_or_default()
+    }
+
+    /// The operation of `method` on the path that ends here.
+    pub(super) fn row(&self, method: Method) -> Option<&'static Row> {
+        let (first, count) = (usize::from(self.rows.0), usize::from(self.rows.1));
+        let rows = ROWS.get(first..first + count)?;
+        rows.iter().find(|row| row.method == method)
     }
 }
 
-use Reads::*;
-
-/// Below `/repos/{owner}/{repo}`.
-#[rustfmt::skip]
-pub(super) static REPO: &[Row] = &[
-    // The repository itself.
-    row("DELETE", "", "repos/delete", "repo.delete", Path),
-    row("PATCH", "", "repos/update", "repo.update", RepoSettings),
-    row("POST", "generate", "repos/create-using-template", "repo.create", FromTemplate),
-    row("POST", "forks", "repos/create-fork", "repo.fork", Body(&["organization", "name", "default_branch_only"])),
-    row("POST", "transfer", "repos/transfer", "repo.transfer", Body(&["new_owner", "new_name"])),
-    row("PUT", "import", "migrations/start-import", "repo.import", Body(&["vcs_url"])),
-    row("PATCH", "import", "migrations/update-import", "repo.import", Path),
-    row("DELETE", "import", "migrations/cancel-import", "repo.import", Path),
-    row("PUT", "topics", "repos/replace-all-topics", "repo.update", Path),
-    row("GET", "tarball/{ref*}", "repos/download-tarball-archive", "archive.read", Path),
-    row("GET", "tarball", "", "archive.read", Path),
-    row("GET", "zipball/{ref*}", "repos/download-zipball-archive", "archive.read", Path),
-    row("GET", "zipball", "", "archive.read", Path),
-    // Files.
-    row("PUT", "contents/{path*}", "repos/create-or-update-file-contents", "content.write", Content("write")),
-    row("DELETE", "contents/{path*}", "repos/delete-file", "content.write", Content("delete")),
-    row("GET", "contents/{path*}", "repos/get-content", "repo.read", ReadContent),
-    // git data.
-    row("POST", "git/blobs", "git/create-blob", "blob.create", Path),
-    row("POST", "git/trees", "git/create-tree", "content.write", Tree),
-    row("POST", "git/commits", "git/create-commit", "commit.create", Path),
-    row("POST", "git/tags", "git/create-tag", "tag.create", Body(&["tag", "object"])),
-    row("POST", "git/refs", "git/create-ref", "ref.create", CreateRef),
-    row("PATCH", "git/refs/{ref*}", "git/update-ref", "ref.update", MoveRef),
-    row("DELETE", "git/refs/{ref*}", "git/delete-ref", "ref.delete", MoveRef),
-    // Merges and pull requests.
-    row("PUT", "pulls/{pull_number}/merge", "pulls/merge", "pr.merge", PullRequest(&["merge_method", "sha"])),
-    row("PUT", "pulls/{pull_number}/merge-async", "pulls/merge-async", "pr.merge", PullRequest(&["merge_method", "sha"])),
-    row("POST", "merges", "repos/merge", "ref.update", MovesBranch("base", &["base", "head"])),
-    row("POST", "merge-upstream", "repos/merge-upstream", "ref.update", MovesBranch("branch", &["branch"])),
-    row("POST", "pulls", "pulls/create", "pr.create", Body(&["base", "head", "title", "draft", "head_repo"])),
-    row("PATCH", "pulls/{pull_number}", "pulls/update", "pr.update", Body(&["state", "base"])),
-    row("PUT", "pulls/{pull_number}/update-branch", "pulls/update-branch", "pr.update_branch", Path),
-    row("POST", "pulls/{pull_number}/reviews", "pulls/create-review", "pr.review", Review),
-    row("POST", "pulls/{pull_number}/reviews/{review_id}/events", "pulls/submit-review", "pr.review", Review),
-    row("PUT", "pulls/{pull_number}/reviews/{review_id}", "pulls/update-review", "pr.comment", Path),
-    row("DELETE", "pulls/{pull_number}/reviews/{review_id}", "pulls/delete-pending-review", "pr.comment", Path),
-    row("PUT", "pulls/{pull_number}/reviews/{review_id}/dismissals", "pulls/dismiss-review", "pr.dismiss_review", Path),
-    row("POST", "pulls/{pull_number}/requested_reviewers", "pulls/request-reviewers", "pr.request_review", Path),
-    row("DELETE", "pulls/{pull_number}/requested_reviewers", "pulls/remove-requested-reviewers", "pr.request_review", Path),
-    row("POST", "pulls/{pull_number}/comments", "pulls/create-review-comment", "pr.comment", Path),
-    row("POST", "pulls/{pull_number}/comments/{comment_id}/replies", "pulls/create-reply-for-review-comment", "pr.comment", Path),
-    row("PATCH", "pulls/comments/{comment_id}", "pulls/update-review-comment", "pr.comment", Path),
-    row("DELETE", "pulls/comments/{comment_id}", "pulls/delete-review-comment", "pr.comment", Path),
-    // Protection.
-    row("PUT", "branches/{branch*}/protection", "repos/update-branch-protection", "protection.update", BranchPath),
-    row("DELETE", "branches/{branch*}/protection", "repos/delete-branch-protection", "protection.delete", BranchPath),
-    row("POST", "branches/{branch*}/protection/enforce_admins", "repos/set-admin-branch-protection", "protection.update", BranchPath),
-    row("DELETE", "branches/{branch*}/protection/enforce_admins", "repos/delete-admin-branch-protection", "protection.delete", BranchPath),
-    row("DELETE", "branches/{branch*}/protection/required_pull_request_reviews", "repos/delete-pull-request-review-protection", "protection.delete", BranchPath),
-    row("PATCH", "branches/{branch*}/protection/required_pull_request_reviews", "repos/update-pull-request-review-protection", "protection.update", BranchPath),
-    row("POST", "branches/{branch*}/protection/required_signatures", "repos/create-commit-signature-protection", "protection.update", BranchPath),
-    row("DELETE", "branches/{branch*}/protection/required_signatures", "repos/delete-commit-signature-protection", "protection.delete", BranchPath),
-    row("DELETE", "branches/{branch*}/protection/required_status_checks", "repos/remove-status-check-protection", "protection.delete", BranchPath),
-    row("PATCH", "branches/{branch*}/protection/required_status_checks", "repos/update-status-check-protection", "protection.update", BranchPath),
-    row("PUT", "branches/{branch*}/protection/required_status_checks/contexts", "repos/set-status-check-contexts", "protection.update", BranchPath),
-    row("POST", "branches/{branch*}/protection/required_status_checks/contexts", "repos/add-status-check-contexts", "protection.update", BranchPath),
-    row("DELETE", "branches/{branch*}/protection/required_status_checks/contexts", "repos/remove-status-check-contexts", "protection.delete", BranchPath),
-    row("DELETE", "branches/{branch*}/protection/restrictions", "repos/delete-access-restrictions", "protection.delete", BranchPath),
-    row("PUT", "branches/{branch*}/protection/restrictions/apps", "repos/set-app-access-restrictions", "protection.update", BranchPath),
-    row("POST", "branches/{branch*}/protection/restrictions/apps", "repos/add-app-access-restrictions", "protection.update", BranchPath),
-    row("DELETE", "branches/{branch*}/protection/restrictions/apps", "repos/remove-app-access-restrictions", "protection.delete", BranchPath),
-    row("PUT", "branches/{branch*}/protection/restrictions/teams", "repos/set-team-access-restrictions", "protection.update", BranchPath),
-    row("POST", "branches/{branch*}/protection/restrictions/teams", "repos/add-team-access-restrictions", "protection.update", BranchPath),
-    row("DELETE", "branches/{branch*}/protection/restrictions/teams", "repos/remove-team-access-restrictions", "protection.delete", BranchPath),
-    row("PUT", "branches/{branch*}/protection/restrictions/users", "repos/set-user-access-restrictions", "protection.update", BranchPath),
-    row("POST", "branches/{branch*}/protection/restrictions/users", "repos/add-user-access-restrictions", "protection.update", BranchPath),
-    row("DELETE", "branches/{branch*}/protection/restrictions/users", "repos/remove-user-access-restrictions", "protection.delete", BranchPath),
-    row("POST", "branches/{branch*}/rename", "repos/rename-branch", "branch.rename", RenameBranch),
-    row("POST", "rulesets", "repos/create-repo-ruleset", "ruleset.create", Body(&["name", "target", "enforcement"])),
-    row("PUT", "rulesets/{ruleset_id}", "repos/update-repo-ruleset", "ruleset.update", Body(&["name", "target", "enforcement"])),
-    row("DELETE", "rulesets/{ruleset_id}", "repos/delete-repo-ruleset", "ruleset.delete", Path),
-    row("POST", "tags/protection", "", "protection.update", Path),
-    row("DELETE", "tags/protection/{tag_protection_id}", "", "protection.delete", Path),
-    // Secrets and variables.
-    row("PUT", "actions/secrets/{secret_name}", "actions/create-or-update-repo-secret", "secret.write", Path),
-    row("DELETE", "actions/secrets/{secret_name}", "actions/delete-repo-secret", "secret.delete", Path),
-    row("PUT", "environments/{environment_name}/secrets/{secret_name}", "actions/create-or-update-environment-secret", "secret.write", Path),
-    row("DELETE", "environments/{environment_name}/secrets/{secret_name}", "actions/delete-environment-secret", "secret.delete", Path),
-    row("PUT", "dependabot/secrets/{secret_name}", "dependabot/create-or-update-repo-secret", "secret.write", Path),
-    row("DELETE", "dependabot/secrets/{secret_name}", "dependabot/delete-repo-secret", "secret.delete", Path),
-    row("PUT", "codespaces/secrets/{secret_name}", "codespaces/create-or-update-repo-secret", "secret.write", Path),
-    row("DELETE", "codespaces/secrets/{secret_name}", "codespaces/delete-repo-secret", "secret.delete", Path),
-    row("PUT", "agents/secrets/{secret_name}", "agents/create-or-update-repo-secret", "secret.write", Path),
-    row("DELETE", "agents/secrets/{secret_name}", "agents/delete-repo-secret", "secret.delete", Path),
-    row("POST", "actions/variables", "actions/create-repo-variable", "variable.write", Body(&["name"])),
-    row("PATCH", "actions/variables/{name}", "actions/update-repo-variable", "variable.write", Path),
-    row("DELETE", "actions/variables/{name}", "actions/delete-repo-variable", "variable.delete", Path),
-    row("POST", "environments/{environment_name}/variables", "actions/create-environment-variable", "variable.write", Body(&["name"])),
-    row("PATCH", "environments/{environment_name}/variables/{name}", "actions/update-environment-variable", "variable.write", Path),
-    row("DELETE", "environments/{environment_name}/variables/{name}", "actions/delete-environment-variable", "variable.delete", Path),
-    // Keys, hooks, people.
-    row("POST", "keys", "repos/create-deploy-key", "key.create", Body(&["title", "read_only"])),
-    row("DELETE", "keys/{key_id}", "repos/delete-deploy-key", "key.delete", Path),
-    row("POST", "hooks", "repos/create-webhook", "hook.create", Hook),
-    row("PATCH", "hooks/{hook_id}", "repos/update-webhook", "hook.update", Hook),
-    row("PATCH", "hooks/{hook_id}/config", "repos/update-webhook-config-for-repo", "hook.update", Body(&["url"])),
-    row("DELETE", "hooks/{hook_id}", "repos/delete-webhook", "hook.delete", Path),
-    row("POST", "hooks/{hook_id}/tests", "repos/test-push-webhook", "hook.test", Path),
-    row("POST", "hooks/{hook_id}/pings", "repos/ping-webhook", "hook.test", Path),
-    row("PUT", "collaborators/{username}", "repos/add-collaborator", "collaborator.write", Body(&["permission"])),
-    row("DELETE", "collaborators/{username}", "repos/remove-collaborator", "collaborator.delete", Path),
-    row("PATCH", "invitations/{invitation_id}", "repos/update-invitation", "collaborator.write", Path),
-    row("DELETE", "invitations/{invitation_id}", "repos/delete-invitation", "collaborator.delete", Path),
-    // Actions.
-    row("POST", "actions/workflows/{workflow_id}/dispatches", "actions/create-workflow-dispatch", "workflow.dispatch", Dispatch),
-    row("PUT", "actions/workflows/{workflow_id}/enable", "actions/enable-workflow", "workflow.enable", Path),
-    row("PUT", "actions/workflows/{workflow_id}/disable", "actions/disable-workflow", "workflow.disable", Path),
-    row("POST", "dispatches", "repos/create-dispatch-event", "repo.dispatch", Body(&["event_type"])),
-    row("POST", "actions/runs/{run_id}/rerun", "actions/re-run-workflow", "run.rerun", Path),
-    row("POST", "actions/runs/{run_id}/rerun-failed-jobs", "actions/re-run-workflow-failed-jobs", "run.rerun", Path),
-    row("POST", "actions/jobs/{job_id}/rerun", "actions/re-run-job-for-workflow-run", "run.rerun", Path),
-    row("POST", "actions/runs/{run_id}/approve", "actions/approve-workflow-run", "run.approve", Path),
-    row("POST", "actions/runs/{run_id}/cancel", "actions/cancel-workflow-run", "run.cancel", Path),
-    row("POST", "actions/runs/{run_id}/force-cancel", "actions/force-cancel-workflow-run", "run.cancel", Path),
-    row("POST", "actions/runs/{run_id}/pending_deployments", "actions/review-pending-deployments-for-run", "deployment.approve", Body(&["state"])),
-    row("POST", "actions/runs/{run_id}/deployment_protection_rule", "actions/review-custom-gates-for-run", "deployment.approve", Body(&["state", "environment_name"])),
-    row("DELETE", "actions/runs/{run_id}", "actions/delete-workflow-run", "run.delete", Path),
-    row("DELETE", "actions/runs/{run_id}/logs", "actions/delete-workflow-run-logs", "run.delete_logs", Path),
-    row("GET", "actions/runs/{run_id}/logs", "actions/download-workflow-run-logs", "run_logs.read", Path),
-    row("GET", "actions/jobs/{job_id}/logs", "actions/download-job-logs-for-workflow-run", "run_logs.read", Path),
-    row("PUT", "actions/permissions", "actions/set-github-actions-permissions-repository", "actions.permissions", Body(&["enabled", "allowed_actions"])),
-    row("PUT", "actions/permissions/workflow", "actions/set-github-actions-default-workflow-permissions-repository", "actions.permissions", Body(&["default_workflow_permissions", "can_approve_pull_request_reviews"])),
-    row("PUT", "actions/permissions/access", "actions/set-workflow-access-to-repository", "actions.permissions", Body(&["access_level"])),
-    row("PUT", "actions/permissions/artifact-and-log-retention", "actions/set-artifact-and-log-retention-settings-repository", "actions.permissions", Path),
-    row("PUT", "actions/permissions/fork-pr-contributor-approval", "actions/set-fork-pr-contributor-approval-permissions-repository", "actions.permissions", Path),
-    row("PUT", "actions/permissions/fork-pr-workflows-private-repos", "actions/set-private-repo-fork-pr-workflows-settings-repository", "actions.permissions", Path),
-    row("PUT", "actions/permissions/selected-actions", "actions/set-allowed-actions-repository", "actions.permissions", Path),
-    row("POST", "actions/runners/registration-token", "actions/create-registration-token-for-repo", "runner.token", Path),
-    row("POST", "actions/runners/remove-token", "actions/create-remove-token-for-repo", "runner.token", Path),
-    row("POST", "actions/runners/generate-jitconfig", "actions/generate-runner-jitconfig-for-repo", "runner.token", Path),
-    row("DELETE", "actions/runners/{runner_id}", "actions/delete-self-hosted-runner-from-repo", "runner.delete", Path),
-    row("PUT", "actions/oidc/customization/sub", "actions/set-custom-oidc-sub-claim-for-repo", "oidc.update", Path),
-    row("PUT", "environments/{environment_name}", "repos/create-or-update-environment", "environment.write", Path),
-    row("DELETE", "environments/{environment_name}", "repos/delete-an-environment", "environment.delete", Path),
-    row("POST", "environments/{environment_name}/deployment-branch-policies", "repos/create-deployment-branch-policy", "environment.write", Path),
-    row("PUT", "environments/{environment_name}/deployment-branch-policies/{branch_policy_id}", "repos/update-deployment-branch-policy", "environment.write", Path),
-    row("DELETE", "environments/{environment_name}/deployment-branch-policies/{branch_policy_id}", "repos/delete-deployment-branch-policy", "environment.write", Path),
-    // Releases, pages, deployments.
-    row("POST", "releases", "repos/create-release", "release.create", Release),
-    row("PATCH", "releases/{release_id}", "repos/update-release", "release.update", Release),
-    row("DELETE", "releases/{release_id}", "repos/delete-release", "release.delete", Path),
-    row("POST", "releases/{release_id}/assets", "repos/upload-release-asset", "release.upload", Path),
-    row("PATCH", "releases/assets/{asset_id}", "repos/update-release-asset", "release.update", Path),
-    row("DELETE", "releases/assets/{asset_id}", "repos/delete-release-asset", "release.update", Path),
-    row("POST", "releases/generate-notes", "repos/generate-release-notes", "repo.read", Path),
-    row("POST", "pages", "repos/create-pages-site", "pages.write", Body(&["build_type"])),
-    row("PUT", "pages", "repos/update-information-about-pages-site", "pages.write", Body(&["cname", "build_type", "public"])),
-    row("DELETE", "pages", "repos/delete-pages-site", "pages.delete", Path),
-    row("POST", "pages/builds", "repos/request-pages-build", "pages.write", Path),
-    row("POST", "pages/deployments", "repos/create-pages-deployment", "pages.write", Path),
-    row("POST", "deployments", "repos/create-deployment", "deployment.create", Dispatch),
-    row("POST", "deployments/{deployment_id}/statuses", "repos/create-deployment-status", "deployment.update", Body(&["state"])),
-    row("DELETE", "deployments/{deployment_id}", "repos/delete-deployment", "deployment.delete", Path),
-    // Security.
-    row("PATCH", "secret-scanning/alerts/{alert_number}", "secret-scanning/update-alert", "security.update_alert", Body(&["state", "resolution"])),
-    row("PATCH", "code-scanning/alerts/{alert_number}", "code-scanning/update-alert", "security.update_alert", Body(&["state", "dismissed_reason"])),
-    row("PATCH", "dependabot/alerts/{alert_number}", "dependabot/update-alert", "security.update_alert", Body(&["state", "dismissed_reason"])),
-    row("POST", "secret-scanning/push-protection-bypasses", "secret-scanning/create-push-protection-bypass", "security.bypass", Body(&["reason"])),
-    row("GET", "secret-scanning/alerts", "secret-scanning/list-alerts-for-repo", "security_alert.read", Path),
-    row("GET", "secret-scanning/alerts/{alert_number}", "secret-scanning/get-alert", "security_alert.read", Path),
-    row("PUT", "vulnerability-alerts", "repos/enable-vulnerability-alerts", "security.enable", Path),
-    row("DELETE", "vulnerability-alerts", "repos/disable-vulnerability-alerts", "security.disable", Path),
-    row("PUT", "automated-security-fixes", "repos/enable-automated-security-fixes", "security.enable", Path),
-    row("DELETE", "automated-security-fixes", "repos/disable-automated-security-fixes", "security.disable", Path),
-    row("PUT", "private-vulnerability-reporting", "repos/enable-private-vulnerability-reporting", "security.enable", Path),
-    row("DELETE", "private-vulnerability-reporting", "repos/disable-private-vulnerability-reporting", "security.disable", Path),
-    row("PATCH", "code-scanning/default-setup", "code-scanning/update-default-setup", "security.update", Body(&["state"])),
-    row("POST", "code-scanning/sarifs", "code-scanning/upload-sarif", "check.write", Path),
-    // Everyday writes: issues, labels, comments, statuses.
-    row("POST", "issues", "issues/create", "issue.create", Body(&["title"])),
-    row("PATCH", "issues/{issue_number}", "issues/update", "issue.update", Body(&["state"])),
-    row("POST", "issues/{issue_number}/comments", "issues/create-comment", "issue.comment", Path),
-    row("PATCH", "issues/comments/{comment_id}", "issues/update-comment", "issue.comment", Path),
-    row("DELETE", "issues/comments/{comment_id}", "issues/delete-comment", "issue.comment", Path),
-    row("PUT", "issues/{issue_number}/lock", "issues/lock", "issue.update", Path),
-    row("DELETE", "issues/{issue_number}/lock", "issues/unlock", "issue.update", Path),
-    row("POST", "issues/{issue_number}/assignees", "issues/add-assignees", "issue.update", Path),
-    row("DELETE", "issues/{issue_number}/assignees", "issues/remove-assignees", "issue.update", Path),
-    row("POST", "issues/{issue_number}/labels", "issues/add-labels", "issue.update", Path),
-    row("PUT", "issues/{issue_number}/labels", "issues/set-labels", "issue.update", Path),
-    row("DELETE", "issues/{issue_number}/labels", "issues/remove-all-labels", "issue.update", Path),
-    row("DELETE", "issues/{issue_number}/labels/{name}", "issues/remove-label", "issue.update", Path),
-    row("POST", "issues/{issue_number}/sub_issues", "issues/add-sub-issue", "issue.update", Path),
-    row("POST", "issues/{issue_number}/reactions", "reactions/create-for-issue", "issue.comment", Path),
-    row("POST", "issues/comments/{comment_id}/reactions", "reactions/create-for-issue-comment", "issue.comment", Path),
-    row("POST", "pulls/comments/{comment_id}/reactions", "reactions/create-for-pull-request-review-comment", "pr.comment", Path),
-    row("POST", "labels", "issues/create-label", "label.write", Body(&["name"])),
-    row("PATCH", "labels/{name}", "issues/update-label", "label.write", Path),
-    row("DELETE", "labels/{name}", "issues/delete-label", "label.write", Path),
-    row("POST", "milestones", "issues/create-milestone", "milestone.write", Path),
-    row("PATCH", "milestones/{milestone_number}", "issues/update-milestone", "milestone.write", Path),
-    row("DELETE", "milestones/{milestone_number}", "issues/delete-milestone", "milestone.write", Path),
-    row("POST", "commits/{commit_sha}/comments", "repos/create-commit-comment", "commit.comment", Path),
-    row("POST", "statuses/{sha*}", "repos/create-commit-status", "status.write", Body(&["state", "context"])),
-    row("POST", "check-runs", "checks/create", "check.write", Body(&["name", "conclusion"])),
-    row("PATCH", "check-runs/{check_run_id}", "checks/update", "check.write", Body(&["name", "conclusion"])),
-    row("POST", "check-suites", "checks/create-suite", "check.write", Path),
-    row("PUT", "subscription", "activity/set-repo-subscription", "user.subscribe", Path),
-    row("DELETE", "subscription", "activity/delete-repo-subscription", "user.subscribe", Path),
-];
-
-/// Everything else, from the root.
-#[rustfmt::skip]
-pub(super) static ROOT: &[Row] = &[
-    row("POST", "user/repos", "repos/create-for-authenticated-user", "repo.create", CreateRepo),
-    row("POST", "orgs/{org}/repos", "repos/create-in-org", "repo.create", CreateRepo),
-    row("DELETE", "orgs/{org}", "orgs/delete", "org.delete", Org),
-    row("PATCH", "orgs/{org}", "orgs/update", "org.update", Org),
-    row("POST", "orgs/{org}/rulesets", "repos/create-org-ruleset", "ruleset.create", OrgBody(&["name", "target", "enforcement"])),
-    row("PUT", "orgs/{org}/rulesets/{ruleset_id}", "repos/update-org-ruleset", "ruleset.update", OrgBody(&["name", "target", "enforcement"])),
-    row("DELETE", "orgs/{org}/rulesets/{ruleset_id}", "repos/delete-org-ruleset", "ruleset.delete", Org),
-    row("PUT", "orgs/{org}/actions/secrets/{secret_name}", "actions/create-or-update-org-secret", "secret.write", OrgBody(&["visibility"])),
-    row("DELETE", "orgs/{org}/actions/secrets/{secret_name}", "actions/delete-org-secret", "secret.delete", Org),
-    row("PUT", "orgs/{org}/actions/secrets/{secret_name}/repositories", "actions/set-selected-repos-for-org-secret", "secret.write", Org),
-    row("PUT", "orgs/{org}/actions/secrets/{secret_name}/repositories/{repository_id}", "actions/add-selected-repo-to-org-secret", "secret.write", Org),
-    row("PUT", "orgs/{org}/dependabot/secrets/{secret_name}", "dependabot/create-or-update-org-secret", "secret.write", OrgBody(&["visibility"])),
-    row("DELETE", "orgs/{org}/dependabot/secrets/{secret_name}", "dependabot/delete-org-secret", "secret.delete", Org),
-    row("PUT", "orgs/{org}/codespaces/secrets/{secret_name}", "codespaces/create-or-update-org-secret", "secret.write", OrgBody(&["visibility"])),
-    row("DELETE", "orgs/{org}/codespaces/secrets/{secret_name}", "codespaces/delete-org-secret", "secret.delete", Org),
-    row("PUT", "orgs/{org}/agents/secrets/{secret_name}", "agents/create-or-update-org-secret", "secret.write", OrgBody(&["visibility"])),
-    row("DELETE", "orgs/{org}/agents/secrets/{secret_name}", "agents/delete-org-secret", "secret.delete", Org),
-    row("POST", "orgs/{org}/actions/variables", "actions/create-org-variable", "variable.write", OrgBody(&["name"])),
-    row("PATCH", "orgs/{org}/actions/variables/{name}", "actions/update-org-variable", "variable.write", Org),
-    row("DELETE", "orgs/{org}/actions/variables/{name}", "actions/delete-org-variable", "variable.delete", Org),
-    row("PUT", "user/codespaces/secrets/{secret_name}", "codespaces/create-or-update-secret-for-authenticated-user", "secret.write", Org),
-    row("POST", "user/keys", "users/create-public-ssh-key-for-authenticated-user", "key.create", Body(&["title"])),
-    row("DELETE", "user/keys/{key_id}", "users/delete-public-ssh-key-for-authenticated-user", "key.delete", Path),
-    row("POST", "user/gpg_keys", "users/create-gpg-key-for-authenticated-user", "key.create", Body(&["name"])),
-    row("DELETE", "user/gpg_keys/{gpg_key_id}", "users/delete-gpg-key-for-authenticated-user", "key.delete", Path),
-    row("POST", "user/ssh_signing_keys", "users/create-ssh-signing-key-for-authenticated-user", "key.create", Body(&["title"])),
-    row("DELETE", "user/ssh_signing_keys/{ssh_signing_key_id}", "users/delete-ssh-signing-key-for-authenticated-user", "key.delete", Path),
-    row("POST", "app/installations/{installation_id}/access_tokens", "apps/create-installation-access-token", "token.create", Org),
-    row("POST", "orgs/{org}/hooks", "orgs/create-webhook", "hook.create", OrgHook),
-    row("PATCH", "orgs/{org}/hooks/{hook_id}", "orgs/update-webhook", "hook.update", OrgHook),
-    row("PATCH", "orgs/{org}/hooks/{hook_id}/config", "orgs/update-webhook-config-for-org", "hook.update", OrgBody(&["url"])),
-    row("DELETE", "orgs/{org}/hooks/{hook_id}", "orgs/delete-webhook", "hook.delete", Org),
-    row("POST", "orgs/{org}/invitations", "orgs/create-invitation", "member.invite", OrgBody(&["email", "role"])),
-    row("PUT", "orgs/{org}/memberships/{username}", "orgs/set-membership-for-user", "member.write", OrgBody(&["role"])),
-    row("DELETE", "orgs/{org}/memberships/{username}", "orgs/remove-membership-for-user", "member.delete", Org),
-    row("DELETE", "orgs/{org}/members/{username}", "orgs/remove-member", "member.delete", Org),
-    row("PUT", "orgs/{org}/outside_collaborators/{username}", "orgs/convert-member-to-outside-collaborator", "member.write", Org),
-    row("DELETE", "orgs/{org}/outside_collaborators/{username}", "orgs/remove-outside-collaborator", "collaborator.delete", Org),
-    row("POST", "orgs/{org}/teams", "teams/create", "team.write", OrgBody(&["name", "privacy"])),
-    row("PATCH", "orgs/{org}/teams/{team_slug}", "teams/update-in-org", "team.write", OrgBody(&["name", "privacy"])),
-    row("DELETE", "orgs/{org}/teams/{team_slug}", "teams/delete-in-org", "team.delete", Org),
-    row("PUT", "orgs/{org}/teams/{team_slug}/memberships/{username}", "teams/add-or-update-membership-for-user-in-org", "team.member", OrgBody(&["role"])),
-    row("DELETE", "orgs/{org}/teams/{team_slug}/memberships/{username}", "teams/remove-membership-for-user-in-org", "team.member", Org),
-    row("PUT", "orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}", "teams/add-or-update-repo-permissions-in-org", "team.repo", Body(&["permission"])),
-    row("DELETE", "orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}", "teams/remove-repo-in-org", "team.repo", Path),
-    row("PUT", "teams/{team_id}/repos/{owner}/{repo}", "teams/add-or-update-repo-permissions-legacy", "team.repo", Body(&["permission"])),
-    row("PUT", "teams/{team_id}/memberships/{username}", "teams/add-or-update-membership-for-user-legacy", "team.member", Org),
-    row("PUT", "orgs/{org}/actions/permissions", "actions/set-github-actions-permissions-organization", "actions.permissions", OrgBody(&["enabled_repositories", "allowed_actions"])),
-    row("PUT", "orgs/{org}/actions/permissions/artifact-and-log-retention", "actions/set-artifact-and-log-retention-settings-organization", "actions.permissions", Org),
-    row("PUT", "orgs/{org}/actions/permissions/fork-pr-contributor-approval", "actions/set-fork-pr-contributor-approval-permissions-organization", "actions.permissions", Org),
-    row("PUT", "orgs/{org}/actions/permissions/fork-pr-workflows-private-repos", "actions/set-private-repo-fork-pr-workflows-settings-organization", "actions.permissions", Org),
-    row("PUT", "orgs/{org}/actions/permissions/repositories", "actions/set-selected-repositories-enabled-github-actions-organization", "actions.permissions", Org),
-    row("PUT", "orgs/{org}/actions/permissions/repositories/{repository_id}", "actions/enable-selected-repository-github-actions-organization", "actions.permissions", Org),
-    row("DELETE", "orgs/{org}/actions/permissions/repositories/{repository_id}", "actions/disable-selected-repository-github-actions-organization", "actions.permissions", Org),
-    row("PUT", "orgs/{org}/actions/permissions/selected-actions", "actions/set-allowed-actions-organization", "actions.permissions", Org),
-    row("PUT", "orgs/{org}/actions/permissions/self-hosted-runners", "actions/set-self-hosted-runners-permissions-organization", "actions.permissions", Org),
-    row("PUT", "orgs/{org}/actions/permissions/self-hosted-runners/repositories", "actions/set-selected-repositories-self-hosted-runners-organization", "actions.permissions", Org),
-    row("PUT", "orgs/{org}/actions/permissions/self-hosted-runners/repositories/{repository_id}", "actions/enable-selected-repository-self-hosted-runners-organization", "actions.permissions", Org),
-    row("DELETE", "orgs/{org}/actions/permissions/self-hosted-runners/repositories/{repository_id}", "actions/disable-selected-repository-self-hosted-runners-organization", "actions.permissions", Org),
-    row("PUT", "orgs/{org}/actions/permissions/workflow", "actions/set-github-actions-default-workflow-permissions-organization", "actions.permissions", Org),
-    row("POST", "orgs/{org}/actions/runners/registration-token", "actions/create-registration-token-for-org", "runner.token", Org),
-    row("POST", "orgs/{org}/actions/runners/remove-token", "actions/create-remove-token-for-org", "runner.token", Org),
-    row("POST", "orgs/{org}/actions/runners/generate-jitconfig", "actions/generate-runner-jitconfig-for-org", "runner.token", Org),
-    row("PUT", "orgs/{org}/actions/oidc/customization/sub", "oidc/update-oidc-custom-sub-template-for-org", "oidc.update", Org),
-    row("POST", "orgs/{org}/migrations", "migrations/start-for-org", "migration.create", OrgBody(&["lock_repositories"])),
-    row("GET", "orgs/{org}/migrations/{migration_id}/archive", "migrations/download-archive-for-org", "archive.read", Org),
-    row("POST", "user/migrations", "migrations/start-for-authenticated-user", "migration.create", Org),
-    row("GET", "orgs/{org}/secret-scanning/alerts", "secret-scanning/list-alerts-for-org", "security_alert.read", Org),
-    row("DELETE", "orgs/{org}/packages/{package_type}/{package_name}", "packages/delete-package-for-org", "package.delete", Org),
-    row("DELETE", "orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}", "packages/delete-package-version-for-org", "package.delete", Org),
-    row("DELETE", "users/{username}/packages/{package_type}/{package_name}", "packages/delete-package-for-user", "package.delete", Path),
-    row("DELETE", "users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}", "packages/delete-package-version-for-user", "package.delete", Path),
-    row("DELETE", "user/packages/{package_type}/{package_name}", "packages/delete-package-for-authenticated-user", "package.delete", Path),
-    row("DELETE", "user/packages/{package_type}/{package_name}/versions/{package_version_id}", "packages/delete-package-version-for-authenticated-user", "package.delete", Path),
-    row("POST", "gists", "gists/create", "gist.create", Body(&["public", "description"])),
-    row("PATCH", "gists/{gist_id}", "gists/update", "gist.update", Body(&["description"])),
-    row("DELETE", "gists/{gist_id}", "gists/delete", "gist.delete", Path),
-    row("POST", "gists/{gist_id}/forks", "gists/fork", "gist.create", Path),
-    row("POST", "gists/{gist_id}/comments", "gists/create-comment", "gist.update", Path),
-    row("PATCH", "user", "users/update-authenticated", "user.update", Path),
-    row("PATCH", "user/repository_invitations/{invitation_id}", "repos/accept-invitation-for-authenticated-user", "user.accept_invitation", Path),
-    row("PUT", "user/starred/{owner}/{repo}", "activity/star-repo-for-authenticated-user", "user.star", Path),
-    row("DELETE", "user/starred/{owner}/{repo}", "activity/unstar-repo-for-authenticated-user", "user.star", Path),
-    row("PUT", "user/following/{username}", "users/follow", "user.follow", Path),
-    row("DELETE", "user/following/{username}", "users/unfollow", "user.follow", Path),
-    row("PUT", "notifications", "activity/mark-notifications-as-read", "user.notifications", Path),
-    row("PATCH", "notifications/threads/{thread_id}", "activity/mark-thread-as-read", "user.notifications", Path),
-    row("DELETE", "notifications/threads/{thread_id}", "activity/mark-thread-as-done", "user.notifications", Path),
-    row("POST", "markdown", "markdown/render", "github.read", Path),
-    row("POST", "markdown/raw", "markdown/render-raw", "github.read", Path),
-    row("GET", "search/code", "search/code", "search.read", Org),
-    row("GET", "search/commits", "search/commits", "search.read", Org),
-    row("GET", "search/issues", "search/issues-and-pull-requests", "search.read", Org),
-    row("GET", "search/labels", "search/labels", "search.read", Org),
-    row("GET", "search/repositories", "search/repos", "search.read", Org),
-    row("GET", "search/topics", "search/topics", "search.read", Org),
-    row("GET", "search/users", "search/users", "search.read", Org),
-    row("GET", "copilot_internal/v2/token", "", "copilot_token.read", Path),
-];
+include!(concat!(env!("OUT_DIR"), "/github_operations.rs"));
