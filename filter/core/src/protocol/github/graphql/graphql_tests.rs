@@ -6,7 +6,7 @@ use serde_json::json;
 fn judge(body: &Value) -> Result<Vec<Operation>, Fault> {
     let head = head("POST", "/graphql");
     let path = RequestPath::read(&head.path).unwrap();
-    operations(&head, &path, body.to_string().as_bytes())
+    operations(&head, &path, body.to_string().as_bytes(), &Nodes::default())
 }
 
 fn described(body: &Value) -> String {
@@ -124,22 +124,48 @@ fn risky_mutations_have_the_names_of_rest() {
             "github.unknown_write * * *",
         ),
         ("subscription { x }", "github.unknown_write * * *"),
+        (
+            "mutation { mergeBranch(input: {base: \"\"\"\n    main\n  \"\"\"}) { x } }",
+            "ref.update * refs/heads/main -",
+        ),
+        (
+            "mutation { mergeBranch(input: {base: \"\\u{6d}\\u0061in\"}) { x } }",
+            "ref.update * refs/heads/main -",
+        ),
         // What is not plainly readable is any.
         (
-            "mutation { mergeBranch(input: {base: \"\"\"main\"\"\"}) { x } }",
+            "mutation { mergeBranch(input: {base: 1}) { x } }",
             "ref.update * * -",
         ),
     ] {
         assert_eq!(document(text), expected, "{text}");
     }
-    for (field, name) in mutations::known() {
-        let text = format!("mutation {{ {field}(input: {{}}) {{ clientMutationId }} }}");
-        let operations = judge(&json!({ "query": text })).unwrap();
-        assert_eq!(operations[0].name, name);
-        assert!(
-            operations.iter().all(|o| o.write && o.repo == Target::Any),
-            "{field}"
+}
+
+#[test]
+fn every_mutation_of_githubs_schema_has_a_name() {
+    let lines: Vec<&str> = table::lines().collect();
+    assert_eq!(lines.len(), 247);
+    for line in lines {
+        let row = table::row(line).unwrap_or_else(|| panic!("mutations.txt: {line}"));
+        let text = format!(
+            "mutation {{ {}(input: {{}}) {{ clientMutationId }} }}",
+            row.field
         );
+        let operations = judge(&json!({ "query": text })).unwrap();
+        assert_eq!(operations[0].name, row.name);
+        assert_ne!(row.name, "github.unknown_write");
+        for operation in &operations {
+            assert!(
+                operation
+                    .aliases
+                    .contains(&format!("graphql:{}", row.field))
+            );
+            assert!(operation.write || operation.name.ends_with(".read"));
+            // Nothing is known of an empty input: what could be anybody's must not look like nobody's.
+            let nobodys = operation.owner() == Target::None;
+            assert_eq!(nobodys, row.places.is_empty(), "{line}");
+        }
     }
 }
 
@@ -172,6 +198,11 @@ fn what_does_not_read_is_undecided() {
         json!({ "query": "mutation { createRef(input: {}, input: {}) { x } }" }),
         json!({ "query": 1 }),
         json!({ "id": "persisted" }),
+        json!({ "documentId": "persisted", "query": "{ a }" }),
+        json!({ "extensions": { "persistedQuery": { "version": 1, "sha256Hash": "0" } } }),
+        json!({ "query": "{ a }", "extensions": { "persistedQuery": { "version": 1 } } }),
+        json!({ "query": "mutation { createRef(input: {name: \"\\uD83D\"}) { x } }" }),
+        json!({ "query": format!("{{ a(b: {}1{}) }}", "[".repeat(300), "]".repeat(300)) }),
         json!({ "query": "{ a }", "variables": [1] }),
         json!({ "query": "{ a }", "variables": "{\"a\":1,\"a\":2}" }),
         json!([]),
@@ -189,7 +220,7 @@ fn what_does_not_read_is_undecided() {
     assert_eq!(fault.reason, Reason::BodyTooLarge);
     let beside = head("POST", "/graphql?operationName=B");
     let path = RequestPath::read(&beside.path).unwrap();
-    let fault = operations(&beside, &path, b"{\"query\":\"{a}\"}").unwrap_err();
+    let fault = operations(&beside, &path, b"{\"query\":\"{a}\"}", &Nodes::default()).unwrap_err();
     assert_eq!(fault.reason, Reason::PathAmbiguous);
 }
 
@@ -201,9 +232,59 @@ fn a_get_is_read_from_its_query() {
             ..head("GET", target)
         };
         let path = RequestPath::read(target).unwrap();
-        operations(&head, &path, b"").unwrap()
+        operations(&head, &path, b"", &Nodes::default()).unwrap()
     };
     let operations = judge("/graphql?query=mutation%7BdeleteRef%7Bx%7D%7D");
     assert_eq!(operations[0].name, "ref.delete");
     assert_eq!(judge("/graphql")[0].name, "github.read");
+}
+
+#[test]
+fn a_get_with_a_second_document_is_undecided() {
+    for (target, body) in [
+        (
+            "/graphql?query=%7Ba%7D",
+            "{\"query\":\"mutation{deleteRef{x}}\"}",
+        ),
+        ("/graphql?extensions=%7B%22persistedQuery%22:%7B%7D%7D", ""),
+        ("/graphql?query=%7Ba%7D&documentId=1", ""),
+    ] {
+        let head = head("GET", target);
+        let path = RequestPath::read(target).unwrap();
+        let fault = operations(&head, &path, body.as_bytes(), &Nodes::default()).unwrap_err();
+        assert_eq!(fault.reason, Reason::BodyUnreadable, "{target}");
+    }
+}
+
+/// Depth is bounded before anything recurses: a worker's stack in Envoy is one megabyte.
+#[test]
+fn no_document_reaches_the_end_of_the_stack() {
+    let run = || {
+        for text in [
+            "{ a ".repeat(100_000),
+            "{ ... ".repeat(100_000),
+            format!("{{ a(b: {}", "[".repeat(100_000)),
+            format!("{{ a(b: {}", "{a: ".repeat(100_000)),
+            format!("query($a: {}", "[".repeat(100_000)),
+            format!(
+                "query($a: {}Int{}) {{ a }}",
+                "[".repeat(190),
+                "]".repeat(190)
+            ),
+            format!("{{ {} b {} }}", "a { ".repeat(90), "} ".repeat(90)),
+            format!("{{ a(b: {}1{}) }}", "{a: [".repeat(90), "]}".repeat(90)),
+        ] {
+            let _ = judge(&json!({ "query": text }));
+        }
+    };
+    let small = std::thread::Builder::new().stack_size(400 * 1024);
+    small.spawn(run).unwrap().join().unwrap();
+}
+
+#[test]
+fn a_default_that_is_used_often_is_not_copied() {
+    let long = format!("[{}]", "1,".repeat(20_000));
+    let uses = "$a ".repeat(8_000);
+    let text = format!("query($a: [Int] = {long}) {{ f(x: [{uses}]) }}");
+    assert_eq!(document(&text), "github.read * - -");
 }
