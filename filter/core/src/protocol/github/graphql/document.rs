@@ -5,6 +5,7 @@
 //! `operationName` that the document has, that operation is read, else all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use bluejay_core::{AsIter, OperationType};
 use bluejay_parser::ast::executable::{
@@ -38,6 +39,7 @@ pub(super) struct Root<'d> {
     pub kind: Kind,
     pub field: &'d Field<'d>,
     pub arguments: Arguments<'d>,
+    pub scope: Rc<Scope<'d>>,
 }
 
 /// The document of a request.
@@ -84,7 +86,7 @@ pub(super) fn roots<'d>(
     let mut roots = Vec::new();
     for operation in runs {
         let kind = kind(operation);
-        let scope = Scope::of(operation, variables)?;
+        let scope = Rc::new(Scope::of(operation, variables)?);
         let mut seen = BTreeSet::new();
         let mut sets = vec![operation.selection_set()];
         while let Some(set) = sets.pop() {
@@ -100,6 +102,7 @@ pub(super) fn roots<'d>(
                             kind,
                             field,
                             arguments: scope.arguments(field.arguments())?,
+                            scope: Rc::clone(&scope),
                         });
                     }
                     Step::Inline(set) => inner.push(set),

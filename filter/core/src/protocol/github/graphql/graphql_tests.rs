@@ -1,5 +1,6 @@
 use super::*;
 use crate::head::Headers;
+use crate::operation::Target;
 use crate::protocol::tests::{describe, head};
 use serde_json::json;
 
@@ -175,7 +176,7 @@ fn queries_are_reads() {
         document("query { repository(owner: \"Acme\", name: \"web\") { id } viewer { login } }"),
         "repo.read acme/web - - + github.read - - -"
     );
-    assert_eq!(document("{ node(id: 1) { id } }"), "github.read * - -");
+    assert_eq!(document("{ node(id: 1) { id } }"), "repo.read * - -");
     assert_eq!(
         document("{ search(query: \"x\", type: REPOSITORY, first: 1) { nodes { id } } }"),
         "search.read * - -"
@@ -287,4 +288,188 @@ fn a_default_that_is_used_often_is_not_copied() {
     let uses = "$a ".repeat(8_000);
     let text = format!("query($a: [Int] = {long}) {{ f(x: [{uses}]) }}");
     assert_eq!(document(&text), "github.read * - -");
+}
+
+/// What a query reads: `!` where it leaves what it names.
+fn reads(text: &str) -> String {
+    let body = json!({ "query": text });
+    let operations = judge(&body).unwrap_or_else(|fault| panic!("{text}: {fault:?}"));
+    let show = |target: &Target| match target {
+        Target::Known(name) => name.clone(),
+        Target::Any => "*".to_owned(),
+        Target::None => "-".to_owned(),
+    };
+    let all: Vec<String> = operations
+        .iter()
+        .map(|o| format!("{} {} {}", o.name, show(&o.repo), show(&o.owner())))
+        .collect();
+    all.join(" + ")
+}
+
+#[test]
+fn a_query_that_stays_in_its_repository_is_a_reading_of_it_alone() {
+    for selection in [
+        "id name description isPrivate forkCount",
+        "defaultBranchRef { name target { ... on Commit { history(first: 9) { nodes { message author { name email user { login } } } } } } }",
+        "object(expression: \"HEAD:x\") { ... on Blob { text } ... on Tree { entries { name object { ... on Blob { text } } } } }",
+        "pullRequests(first: 9) { nodes { title body author { login ... on User { name } } headRepository { id name } headRepositoryOwner { login } comments { nodes { body } } } }",
+        "issue(number: 1) { title body labels { nodes { name color description } } assignees { nodes { login } } projectItems { nodes { project { title } } } }",
+        "parent { id name owner { login } } owner { login id } licenseInfo { name body } repositoryTopics { nodes { topic { name } } }",
+        "...F } } fragment F on Repository { ...G } fragment G on Repository { pullRequest(number: 1) { files { nodes { path } } ...F",
+    ] {
+        let text = format!("{{ r: repository(owner: \"Acme\", name: \"web\") {{ {selection} }} }}");
+        let text = if selection.starts_with("...F") {
+            text.strip_suffix(" }").unwrap().to_owned()
+        } else {
+            text
+        };
+        assert_eq!(reads(&text), "repo.read acme/web acme", "{text}");
+    }
+}
+
+#[test]
+fn a_query_that_leaves_its_repository_reads_any() {
+    for selection in [
+        "forks(first: 9) { nodes { nameWithOwner } }",
+        "forks(first: 9) { totalCount }",
+        "parent { object(expression: \"HEAD:x\") { ... on Blob { text } } }",
+        "parent { description }",
+        "x: parent { name y: object(expression: \"HEAD:x\") { ... on Blob { oid text } } }",
+        "templateRepository { defaultBranchRef { target { ... on Commit { message } } } }",
+        "owner { ... on User { repositories(first: 9) { nodes { name } } } }",
+        "owner { ... on Organization { repository(name: \"y\") { description } } }",
+        "pullRequest(number: 1) { headRepository { object(expression: \"HEAD:x\") { ... on Blob { text } } } }",
+        "pullRequest(number: 1) { headRef { target { ... on Commit { file(path: \"x\") { object { ... on Blob { text } } } } } } }",
+        "pullRequest(number: 1) { author { ... on User { issues(first: 9) { nodes { title } } } } }",
+        "pullRequest(number: 1) { closingIssuesReferences { nodes { body } } }",
+        "issue(number: 1) { parent { title } }",
+        "issue(number: 1) { timelineItems(first: 9) { nodes { ... on CrossReferencedEvent { source { ... on Issue { body } } } } } }",
+        "dependencyGraphManifests { nodes { dependencies { nodes { repository { description } } } } }",
+        "repositoryTopics { nodes { topic { repositories(first: 9) { nodes { name } } } } }",
+        "somethingNew { secret }",
+        "...F } } fragment F on Repository { stargazers { nodes { starredRepositories { nodes { name } } }",
+    ] {
+        let text = format!("{{ repository(owner: \"acme\", name: \"web\") {{ {selection} }} }}");
+        assert_eq!(
+            reads(&text),
+            "repo.read acme/web acme + repo.read * *",
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn every_root_tells_whose_it_is() {
+    for (text, expected) in [
+        (
+            "{ organization(login: \"Acme\") { name } }",
+            "github.read - acme",
+        ),
+        (
+            "{ organization(login: \"acme\") { repository(name: \"web\") { description } } }",
+            "github.read - acme + repo.read acme/web acme",
+        ),
+        (
+            "{ repositoryOwner(login: \"acme\") { repositories(first: 9, ownerAffiliations: OWNER) { nodes { name description } } } }",
+            "github.read - acme + repo.read * acme",
+        ),
+        (
+            "{ repositoryOwner(login: \"acme\") { repositories(first: 9) { nodes { name } } } }",
+            "github.read - acme + repo.read * acme + repo.read * *",
+        ),
+        (
+            "{ organization(login: \"acme\") { membersWithRole { nodes { login repositories { nodes { name } } } } } }",
+            "github.read - acme + repo.read * *",
+        ),
+        (
+            "{ organization(login: \"acme\") { projectV2(number: 1) { title items { nodes { content { ... on Issue { body } } } } } } }",
+            "github.read - acme + repo.read * *",
+        ),
+        (
+            "{ viewer { login organizations { nodes { login } } } }",
+            "github.read - -",
+        ),
+        (
+            "{ viewer { repositories { nodes { name } } } }",
+            "github.read - - + repo.read * *",
+        ),
+        (
+            "{ viewer { repository(name: \"x\") { description } } }",
+            "github.read - - + repo.read * *",
+        ),
+        (
+            "{ viewer { gists { nodes { files { text } } } } }",
+            "github.read - - + repo.read * *",
+        ),
+        ("{ enterprise(slug: \"e\") { name } }", "github.read - *"),
+        ("{ node(id: \"R_1\") { id } }", "repo.read * *"),
+        ("{ nodes(ids: [\"R_1\", \"R_2\"]) { id } }", "repo.read * *"),
+        (
+            "{ resource(url: \"https://github.com/Acme/web/pull/1\") { ... on PullRequest { body } } }",
+            "repo.read acme/web acme",
+        ),
+        (
+            "{ resource(url: \"https://github.com/orgs/acme/projects\") { url } }",
+            "repo.read * *",
+        ),
+        (
+            "{ resource(url: \"https://github.com/acme/web/../../evil/x\") { url } }",
+            "repo.read * *",
+        ),
+        (
+            "{ resource(url: \"https://github.com/acme/%77eb\") { url } }",
+            "repo.read * *",
+        ),
+        (
+            "{ search(query: \"x\", type: ISSUE) { nodes { ... on Issue { body } } } }",
+            "search.read * *",
+        ),
+        (
+            "{ relay { repository(owner: \"a\", name: \"b\") { description } } }",
+            "github.read * * + repo.read * *",
+        ),
+        (
+            "{ sponsorables { nodes { ... on User { issues { nodes { title } } } } } }",
+            "github.read * * + repo.read * *",
+        ),
+        (
+            "{ licenses { name body } rateLimit { remaining } }",
+            "github.read - -",
+        ),
+        (
+            "{ topic(name: \"x\") { name relatedTopics { name } } }",
+            "github.read - -",
+        ),
+        (
+            "{ topic(name: \"x\") { repositories { nodes { name } } } }",
+            "github.read - - + repo.read * *",
+        ),
+        ("{ somethingNew { x } }", "github.read * * + repo.read * *"),
+        ("{ __schema { types { name } } }", "github.read - -"),
+    ] {
+        assert_eq!(reads(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_a_mutation_answers_is_read_too() {
+    let text = |selection: &str| {
+        format!("mutation {{ addStar(input: {{starrableId: \"R_1\"}}) {{ {selection} }} }}")
+    };
+    assert_eq!(
+        reads(&text("clientMutationId starrable { id }")),
+        "user.star * *"
+    );
+    assert_eq!(
+        reads(&text(
+            "starrable { ... on Repository { object(expression: \"HEAD:x\") { ... on Blob { text } } } }"
+        )),
+        "user.star * * + repo.read * *"
+    );
+}
+
+#[test]
+fn the_lists_of_names_are_sorted_and_the_table_reads() {
+    assert!(reach::table().len() > 170);
+    assert!(reach::lists_are_sorted());
 }

@@ -7,11 +7,15 @@
 //! | `value`     | arguments with variables and defaults filled in |
 //! | `table`     | the table of mutations |
 //! | `mutations` | what each mutation does |
+//! | `query`     | what the root fields of a query read |
+//! | `reach`     | whether a selection leaves the repository that a root field names |
 //! | `address`   | logins and web addresses |
 
 mod address;
 mod document;
 mod mutations;
+mod query;
+mod reach;
 mod table;
 mod value;
 
@@ -19,11 +23,11 @@ use serde_json::{Map, Value};
 
 use super::nodes::Nodes;
 use crate::head::RequestHead;
-use crate::operation::{Operation, Target};
+use crate::operation::Operation;
 use crate::path::RequestPath;
-use crate::protocol::{Fault, body, is_read, repo_target};
+use crate::protocol::{Fault, body, is_read};
 use crate::reason::Reason;
-use document::{Kind, Root};
+use document::Kind;
 
 /// Tokens of one document.
 const MAX_TOKENS: usize = 50_000;
@@ -141,7 +145,13 @@ impl Found<'_> {
             return Err(Fault::new(Reason::BodyTooLarge, detail));
         }
         for root in &roots {
-            for operation in translate(root, self.nodes) {
+            let field = root.field.name().as_str();
+            let operations = match root.kind {
+                Kind::Query => query::operations(root, self.nodes, &fragments)?,
+                Kind::Mutation => query::mutation(root, self.nodes, &fragments)?,
+                Kind::Subscription => vec![mutations::unknown(field)],
+            };
+            for operation in operations {
                 self.add(operation)?;
             }
         }
@@ -172,36 +182,6 @@ fn variables_of(value: Option<&Value>) -> Result<Map<String, Value>, Fault> {
             _ => Err(Fault::unreadable("variables are no object")),
         },
         Some(_) => Err(Fault::unreadable("variables are no object")),
-    }
-}
-
-fn translate(root: &Root<'_>, nodes: &Nodes) -> Vec<Operation> {
-    let field = root.field.name().as_str();
-    match root.kind {
-        Kind::Query => vec![query(field, root)],
-        Kind::Mutation => mutations::operations(field, root.arguments.get("input"), nodes),
-        Kind::Subscription => vec![mutations::unknown(field)],
-    }
-}
-
-fn query(field: &str, root: &Root<'_>) -> Operation {
-    let text = |name: &str| root.arguments.get(name).text();
-    let (name, repo) = match field {
-        "repository" => match (text("owner"), text("name")) {
-            (Some(owner), Some(name)) => ("repo.read", repo_target(owner, name)),
-            _ => ("repo.read", Target::Any),
-        },
-        "search" => ("search.read", Target::Any),
-        "viewer" | "rateLimit" | "meta" | "license" | "licenses" | "codeOfConduct"
-        | "codesOfConduct" => ("github.read", Target::None),
-        introspection if introspection.starts_with("__") => ("github.read", Target::None),
-        _ => ("github.read", Target::Any),
-    };
-    Operation {
-        name: name.to_owned(),
-        aliases: vec![format!("graphql:{field}")],
-        repo,
-        ..Operation::default()
     }
 }
 
