@@ -6,7 +6,7 @@
 
 mod attributes;
 mod graphql;
-mod mutations;
+mod nodes;
 mod places;
 mod route;
 mod search;
@@ -73,11 +73,8 @@ fn taken_apart(segments: &[String]) -> Option<Vec<String>> {
 fn body_need(head: &RequestHead, path: &RequestPath) -> BodyNeed {
     let segments = below_root(path);
     if is_graphql(segments) {
-        return if is_read(&head.method) {
-            BodyNeed::None
-        } else {
-            BodyNeed::Whole
-        };
+        // A GET that brings a body is refused.
+        return BodyNeed::Whole;
     }
     let reads = |segments: &[String]| {
         route::find(&head.method, segments).is_some_and(|f| f.row.effect.source.body())
@@ -100,7 +97,7 @@ fn style(path: &RequestPath) -> DenialStyle {
 fn judge(head: &RequestHead, path: &RequestPath, body: &[u8]) -> Result<Judged, Fault> {
     let segments = below_root(path);
     if is_graphql(segments) {
-        let operations = graphql::operations(head, path, body)?;
+        let operations = graphql::operations(head, path, body, &nodes::Nodes::default())?;
         return Ok(Judged::new(operations, DenialStyle::GraphQl));
     }
     let found = route::find(&head.method, segments);

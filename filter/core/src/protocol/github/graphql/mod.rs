@@ -1,0 +1,198 @@
+//! GraphQL: every root field that a request could run, and where its selection leads.
+//!
+//! | file        | part |
+//! |-------------|------|
+//! | `mod`       | from a request to its documents, from their root fields to operations |
+//! | `document`  | parsing, operations, fragments |
+//! | `value`     | arguments with variables and defaults filled in |
+//! | `table`     | the table of mutations |
+//! | `mutations` | what each mutation does |
+//! | `query`     | what the root fields of a query read |
+//! | `reach`     | whether a selection leaves the repository that a root field names |
+//! | `address`   | logins and web addresses |
+
+mod address;
+mod document;
+mod mutations;
+mod query;
+mod reach;
+mod table;
+mod value;
+
+use serde_json::{Map, Value};
+
+use super::nodes::Nodes;
+use crate::head::RequestHead;
+use crate::operation::Operation;
+use crate::path::RequestPath;
+use crate::protocol::{Fault, body, is_read};
+use crate::reason::Reason;
+use document::Kind;
+
+/// Tokens of one document.
+const MAX_TOKENS: usize = 50_000;
+/// Root fields and batch members of one request.
+const MAX_FIELDS: usize = 500;
+/// Operations of one request.
+const MAX_OPERATIONS: usize = 1_000;
+
+/// The operations of a request to `/graphql`.
+pub(super) fn operations(
+    head: &RequestHead,
+    path: &RequestPath,
+    bytes: &[u8],
+    nodes: &Nodes,
+) -> Result<Vec<Operation>, Fault> {
+    let mut found = Found {
+        nodes,
+        operations: Vec::new(),
+        fields: 0,
+    };
+    if is_read(&head.method) {
+        if !bytes.is_empty() {
+            return Err(Fault::unreadable("GraphQL by GET with a body"));
+        }
+        let parameter = |name| {
+            path.parameter(name)
+                .map_err(|_| Fault::new(Reason::PathAmbiguous, format!("{name} comes twice")))
+        };
+        for name in PERSISTED {
+            if parameter(name)?.is_some() {
+                return Err(persisted());
+            }
+        }
+        if parameter("extensions")?.is_some_and(|text| text.contains("persistedQuery")) {
+            return Err(persisted());
+        }
+        let Some(document) = parameter("query")? else {
+            return Ok(vec![schema_read()]);
+        };
+        let variables = parameter("variables")?.map_or(Value::Null, Value::from);
+        let variables = variables_of(Some(&variables))?;
+        found.read(document, parameter("operationName")?, &variables)?;
+    } else {
+        const MEMBERS: [&str; 3] = ["query", "variables", "operationName"];
+        let mixed = |(name, _): &(String, String)| MEMBERS.contains(&name.as_str());
+        if path.query().iter().any(mixed) {
+            return Err(Fault::new(
+                Reason::PathAmbiguous,
+                "GraphQL in the URL beside a body",
+            ));
+        }
+        match body::read_json(head, bytes)? {
+            Value::Array(requests) if !requests.is_empty() && requests.len() <= MAX_FIELDS => {
+                for request in &requests {
+                    found.read_request(request)?;
+                }
+            }
+            request => found.read_request(&request)?,
+        }
+    }
+    Ok(found.operations)
+}
+
+/// Members that name a document which only the server has.
+const PERSISTED: [&str; 5] = ["id", "documentId", "doc_id", "queryId", "sha256Hash"];
+
+fn persisted() -> Fault {
+    Fault::unreadable("a persisted GraphQL query")
+}
+
+/// What has been found so far.
+struct Found<'n> {
+    nodes: &'n Nodes,
+    operations: Vec<Operation>,
+    /// Root fields of all documents of the request.
+    fields: usize,
+}
+
+impl Found<'_> {
+    fn read_request(&mut self, request: &Value) -> Result<(), Fault> {
+        let text = |name: &str| match request.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.as_str())),
+            Some(_) => Err(Fault::unreadable(format!("{name} is not a string"))),
+        };
+        // Beside a document, a server may prefer the one it knows.
+        let extensions = request.get("extensions");
+        if extensions.is_some_and(|e| e.get("persistedQuery").is_some() || e.is_string())
+            || PERSISTED.iter().any(|name| request.get(name).is_some())
+        {
+            return Err(persisted());
+        }
+        let document =
+            text("query")?.ok_or_else(|| Fault::unreadable("GraphQL without a document"))?;
+        let variables = variables_of(request.get("variables"))?;
+        self.read(document, text("operationName")?, &variables)
+    }
+
+    /// Adds the operations of one document.
+    fn read(
+        &mut self,
+        text: &str,
+        operation_name: Option<&str>,
+        variables: &Map<String, Value>,
+    ) -> Result<(), Fault> {
+        let document = document::parse(text)?;
+        let fragments = document::fragments(&document)?;
+        let roots = document::roots(&document, &fragments, operation_name, variables)?;
+        if roots.is_empty() {
+            return Err(Fault::unreadable("a GraphQL operation without fields"));
+        }
+        self.fields += roots.len();
+        if self.fields > MAX_FIELDS {
+            let detail = "too many GraphQL root fields";
+            return Err(Fault::new(Reason::BodyTooLarge, detail));
+        }
+        for root in &roots {
+            let field = root.field.name().as_str();
+            let operations = match root.kind {
+                Kind::Query => query::operations(root, self.nodes, &fragments)?,
+                Kind::Mutation => query::mutation(root, self.nodes, &fragments)?,
+                Kind::Subscription => vec![mutations::unknown(field)],
+            };
+            for operation in operations {
+                self.add(operation)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, operation: Operation) -> Result<(), Fault> {
+        if self.operations.contains(&operation) {
+            return Ok(());
+        }
+        if self.operations.len() == MAX_OPERATIONS {
+            let detail = "too many operations in a GraphQL request";
+            return Err(Fault::new(Reason::BodyTooLarge, detail));
+        }
+        self.operations.push(operation);
+        Ok(())
+    }
+}
+
+/// Variables are an object; some servers take one as a JSON string as well.
+fn variables_of(value: Option<&Value>) -> Result<Map<String, Value>, Fault> {
+    match value {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(members)) => Ok(members.clone()),
+        Some(Value::String(text)) if text.trim().is_empty() => Ok(Map::new()),
+        Some(Value::String(text)) => match body::parse(text.as_bytes())? {
+            Value::Object(members) => Ok(members),
+            _ => Err(Fault::unreadable("variables are no object")),
+        },
+        Some(_) => Err(Fault::unreadable("variables are no object")),
+    }
+}
+
+fn schema_read() -> Operation {
+    Operation {
+        name: "github.read".to_owned(),
+        aliases: vec!["graphql:__schema".to_owned()],
+        ..Operation::default()
+    }
+}
+
+#[cfg(test)]
+#[path = "graphql_tests.rs"]
+mod tests;
