@@ -3,15 +3,23 @@
 //! Everything here is ready to use: secrets are resolved, patterns are checked, names are
 //! references into these lists. Nothing is looked up in the document again.
 
+mod condition;
+mod fields;
 mod glob;
+mod request;
 mod rules;
+mod window;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-pub use glob::Glob;
-pub use rules::{Approval, Condition, Except, Matched, Reviewers, Rule, Verdict};
+pub use condition::{ClaimMatch, Condition, Except, Matched, Unknown};
+pub use fields::{Field, Pointer, TEXT_MAX, Wanted};
+pub use glob::{Glob, Globs};
+pub use request::{Body, Request};
+pub use rules::{Approval, Reviewers, Rule, Verdict};
+pub use window::{DAYS, Window, minute, offset};
 
 use crate::identity::{KeySet, ProviderConfig, TokenLocation};
 use crate::mask::{MaskSet, Scrub};

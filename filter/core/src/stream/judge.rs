@@ -6,7 +6,7 @@ use super::{Phase, Stream, body_format};
 use crate::effect::{Counter, Now};
 use crate::mask::{Format, mask_whole};
 use crate::path::RequestPath;
-use crate::policy::{Action, Connection};
+use crate::policy::{Action, Body, Connection, Request};
 use crate::protocol::git::Progress;
 use crate::protocol::{self, BodyNeed, Context, Request};
 use crate::reason::Reason;
@@ -22,6 +22,9 @@ impl Stream {
         let refused = protocol::is_refused_by_head(&self.head, path);
         if self.body_ended || refused || self.need == BodyNeed::GitCommands {
             return;
+        }
+        if self.policy.reads_body(connection, &self.head) {
+            self.need = BodyNeed::Whole;
         }
         let text = body_format(&self.head.headers) != Format::Binary;
         self.mask_request = text && self.policy.masking.request.is_some();
@@ -128,7 +131,13 @@ impl Stream {
         let Some(identity) = self.identity() else {
             return;
         };
-        let verdict = policy.judge(identity, connection, &self.operations);
+        let body = match self.need {
+            BodyNeed::Whole => Body::Whole(&self.body),
+            BodyNeed::None if self.body_ended => Body::Whole(&[]),
+            BodyNeed::None | BodyNeed::GitCommands => Body::Unread,
+        };
+        let request = Request::new(identity, connection, &self.head, body, now.seconds());
+        let verdict = policy.judge(&request, &self.operations);
         self.outcome.rule = verdict.rule.map(|r| r.name.clone());
         match verdict.action {
             Action::Allow => self.forward(worker, Decision::Allowed, now),
@@ -138,9 +147,7 @@ impl Stream {
                     .rule
                     .and_then(|r| r.reason.clone())
                     .unwrap_or_default();
-                if verdict.paths_unknown {
-                    self.outcome.detail = "paths_unknown".to_owned();
-                }
+                self.outcome.detail = verdict.unknown.code().to_owned();
                 self.hold(worker, approval, text, now);
             }
             Action::Deny => {
@@ -149,12 +156,7 @@ impl Stream {
                     (None, true) => Reason::UnknownWrite,
                     (None, false) => Reason::DefaultDenied,
                 };
-                let detail = if verdict.paths_unknown {
-                    "paths_unknown"
-                } else {
-                    ""
-                };
-                self.refuse(worker, reason, detail, now);
+                self.refuse(worker, reason, verdict.unknown.code(), now);
             }
         }
     }
