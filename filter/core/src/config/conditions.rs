@@ -21,7 +21,7 @@ pub fn condition(object: &Object, connections: &[Connection]) -> Condition {
     let condition = Condition {
         operations: globs(object, "operations", Case::AsWritten),
         connections: connection_names(object, connections),
-        methods: globs(object, "methods", Case::Upper),
+        methods: methods(object),
         hosts: globs(object, "hosts", Case::Lower),
         groups: globs(object, "groups", Case::AsWritten),
         subjects: globs(object, "subjects", Case::AsWritten),
@@ -67,6 +67,11 @@ fn exception(node: &Node) -> Option<Except> {
     Some(except)
 }
 
+/// Reads `methods`.
+pub fn methods(object: &Object) -> Globs {
+    globs(object, "methods", Case::Upper)
+}
+
 /// Patterns under `key`. An empty list is a fault: it would read as "any".
 fn globs(object: &Object, key: &str, case: Case) -> Globs {
     object
@@ -81,7 +86,9 @@ fn pattern_list(node: &Node, case: Case) -> Globs {
         node.fault("an empty list would match everything; leave the key out to say so");
     }
     let mut globs = Globs::default();
-    items.iter().for_each(|item| pattern(item, case, &mut globs));
+    items
+        .iter()
+        .for_each(|item| pattern(item, case, &mut globs));
     globs
 }
 

@@ -1,7 +1,7 @@
 //! `rules`: what is allowed, asked for and denied.
 
-use super::{ACTIONS, conditions};
 use super::decode::{Node, Object};
+use super::{ACTIONS, conditions};
 use crate::policy::{Action, Approval, Condition, Connection, Except, Globs, Reviewers, Rule};
 
 /// Reads `rules`; the list may be empty, the default then decides.

@@ -217,12 +217,7 @@ impl Condition {
 
     /// Compares it with an operation: the cheap keys first. A rule that `restrains` needs one file
     /// or list element of several, one that allows needs all.
-    pub(super) fn compare(
-        &self,
-        request: &Request,
-        facts: &Facts,
-        restrains: bool,
-    ) -> Matched {
+    pub(super) fn compare(&self, request: &Request, facts: &Facts, restrains: bool) -> Matched {
         let operation = facts.operation;
         if !names(&self.operations, operation) {
             return Matched::No("operations");
@@ -232,7 +227,10 @@ impl Condition {
             return Matched::No(key);
         }
         let who = request.who();
-        if !self.groups.matches_any(|g| who.groups.iter().any(|group| g.matches(group))) {
+        if !self
+            .groups
+            .matches_any(|g| who.groups.iter().any(|group| g.matches(group)))
+        {
             return Matched::No("groups");
         }
         if !self.subjects.matches(&who.subject) {
@@ -241,11 +239,18 @@ impl Condition {
         if !self.claims.iter().all(|claim| claim.holds(who, restrains)) {
             return Matched::No("claims");
         }
-        if self.time.is_some_and(|window| !window.contains(request.now_s())) {
+        if self
+            .time
+            .is_some_and(|window| !window.contains(request.now_s()))
+        {
             return Matched::No("time");
         }
         for (key, globs) in &self.attributes {
-            if !operation.attributes.get(key).is_some_and(|value| globs.matches(value)) {
+            if !operation
+                .attributes
+                .get(key)
+                .is_some_and(|value| globs.matches(value))
+            {
                 return Matched::No("attributes");
             }
         }

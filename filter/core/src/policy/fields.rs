@@ -12,8 +12,8 @@
 use regex_lite::Regex;
 use serde_json::Value;
 
-use super::glob::Globs;
 use super::condition::Compared;
+use super::glob::Globs;
 
 /// Longest text, in bytes, that is compared with a pattern or an expression.
 pub const TEXT_MAX: usize = 16 << 10;
@@ -62,7 +62,9 @@ impl Field {
             Found::Unclear => Compared::Unknown,
             Found::Absent => self.wanted.compare(&Value::Null, restrains),
             Found::Value(Value::Array(items)) => {
-                let each = items.iter().map(|item| self.wanted.compare(item, restrains));
+                let each = items
+                    .iter()
+                    .map(|item| self.wanted.compare(item, restrains));
                 if restrains {
                     Compared::any(each)
                 } else if items.is_empty() {
@@ -155,7 +157,10 @@ impl Pointer {
             }
             Ok(out)
         };
-        rest.split('/').map(unescape).collect::<Result<_, _>>().map(Pointer)
+        rest.split('/')
+            .map(unescape)
+            .collect::<Result<_, _>>()
+            .map(Pointer)
     }
 
     fn find<'v>(&self, root: &'v Value) -> Found<'v> {
@@ -172,7 +177,11 @@ impl Pointer {
                 }
                 Value::Array(items) => {
                     let plain = token == "0" || !token.starts_with(['0', '+']);
-                    token.parse().ok().filter(|_| plain).and_then(|at: usize| items.get(at))
+                    token
+                        .parse()
+                        .ok()
+                        .filter(|_| plain)
+                        .and_then(|at: usize| items.get(at))
                 }
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
             };

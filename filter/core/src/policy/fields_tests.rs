@@ -37,7 +37,9 @@ fn a_pointer_is_that_of_rfc_6901() {
             "{pointer}"
         );
     }
-    for absent in ["/foo/2", "/foo/01", "/foo/+1", "/foo/-", "/nope", "/a/b", "/foo/0/x"] {
+    for absent in [
+        "/foo/2", "/foo/01", "/foo/+1", "/foo/-", "/nope", "/a/b", "/foo/0/x",
+    ] {
         assert_eq!(
             both(absent, Wanted::Value(Value::Null), &body),
             (Yes, Yes),
@@ -76,10 +78,7 @@ fn values_patterns_expressions_and_lists() {
 #[test]
 fn what_a_generous_server_takes_is_restrained_and_not_allowed() {
     let body = json!({"dry": "false", "count": "3", "id": 42});
-    assert_eq!(
-        both("/dry", Wanted::Value(json!(false)), &body),
-        (Yes, No)
-    );
+    assert_eq!(both("/dry", Wanted::Value(json!(false)), &body), (Yes, No));
     assert_eq!(both("/count", Wanted::Value(json!(3)), &body), (Yes, No));
     assert_eq!(both("/id", Wanted::Value(json!("42")), &body), (Yes, No));
     assert_eq!(both("/id", globs(&["4*"]), &body), (Yes, No));
@@ -97,10 +96,7 @@ fn a_list_in_the_body_is_meant_element_by_element() {
 #[test]
 fn what_could_be_read_otherwise_cannot_be_compared() {
     let object = json!({"env": {"name": "production"}});
-    assert_eq!(
-        both("/env", globs(&["prod*"]), &object),
-        (Unknown, Unknown)
-    );
+    assert_eq!(both("/env", globs(&["prod*"]), &object), (Unknown, Unknown));
     let twins = json!({"env": "test", "ENV": "production"});
     assert_eq!(
         both("/env", Wanted::Value(json!("production")), &twins),

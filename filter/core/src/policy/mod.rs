@@ -4,6 +4,8 @@
 //! references into these lists. Nothing is looked up in the document again.
 
 mod condition;
+#[cfg(test)]
+mod conditions_tests;
 mod fields;
 mod glob;
 mod request;
@@ -130,6 +132,8 @@ pub struct Connection {
     pub path_prefixes: Vec<String>,
     /// Segments of the path before the upstream's own: a base path that Envoy's route takes off.
     pub base_segments: usize,
+    /// Methods it takes, upper case; none named means all.
+    pub methods: Globs,
     /// How its requests are read.
     pub protocol: ProtocolKind,
     /// What is put in place of the agent's token.
@@ -147,6 +151,11 @@ impl Connection {
             0 => path,
             count => path.without(count),
         }
+    }
+
+    /// Whether it takes this method, however it is written.
+    pub fn takes(&self, method: &str) -> bool {
+        self.methods.is_empty() || self.methods.matches(&method.to_ascii_uppercase())
     }
 
     fn serves(&self, host: &str, path: &str) -> bool {

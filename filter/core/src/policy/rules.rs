@@ -127,11 +127,7 @@ impl Policy {
     }
 
     /// The answer where no rule applies.
-    fn otherwise<'p>(
-        &self,
-        connection: &Connection,
-        operation: Option<&Operation>,
-    ) -> Verdict<'p> {
+    fn otherwise<'p>(&self, connection: &Connection, operation: Option<&Operation>) -> Verdict<'p> {
         let default = connection.default.unwrap_or(self.default);
         let unknown_write = operation.is_some_and(Operation::is_unknown_write);
         let unknown = connection.unknown_writes.unwrap_or(self.unknown_writes);
@@ -160,7 +156,9 @@ impl Policy {
         let (host, method) = (head.host(), head.method.to_ascii_uppercase());
         asking.any(|rule| {
             let condition = &rule.condition;
-            condition.out_of_reach(&connection.name, &host, &method).is_none()
+            condition
+                .out_of_reach(&connection.name, &host, &method)
+                .is_none()
         })
     }
 }
@@ -195,7 +193,10 @@ impl Rule {
             (unknown.body, self.unknown_body),
         ];
         let asked = answers.iter().filter(|(asked, _)| *asked);
-        asked.map(|(_, action)| *action).min().unwrap_or(self.action)
+        asked
+            .map(|(_, action)| *action)
+            .min()
+            .unwrap_or(self.action)
     }
 }
 

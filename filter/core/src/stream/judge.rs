@@ -6,7 +6,7 @@ use super::{Phase, Stream, body_format};
 use crate::effect::{Counter, Now};
 use crate::mask::{Format, mask_whole};
 use crate::path::RequestPath;
-use crate::policy::{Action, Body, Connection, Request};
+use crate::policy::{self, Action, Body, Connection};
 use crate::protocol::git::Progress;
 use crate::protocol::{self, BodyNeed, Context, Request};
 use crate::reason::Reason;
@@ -20,6 +20,10 @@ impl Stream {
         self.need = protocol::body_need(connection.protocol, &self.head, path);
         // An upgrade's body never ends. A pack is neither text nor small: masking and capturing leave it alone.
         let refused = protocol::is_refused_by_head(&self.head, path);
+        if !connection.takes(&self.head.method) {
+            self.need = BodyNeed::None;
+            return;
+        }
         if self.body_ended || refused || self.need == BodyNeed::GitCommands {
             return;
         }
@@ -119,6 +123,11 @@ impl Stream {
         let Some(path) = self.path.clone() else {
             return;
         };
+        // An upgrade has its own reason, by which Copilot's clients fall back.
+        let taken = connection.takes(&self.head.method);
+        if !taken && !protocol::is_refused_by_head(&self.head, &path) {
+            return self.refuse(worker, Reason::MethodRefused, "", now);
+        }
         if self.need == BodyNeed::Whole && !self.body.is_empty() && self.head.headers.is_encoded() {
             return self.undecided(worker, Reason::BodyEncoding, "content-encoding", now);
         }
@@ -136,7 +145,7 @@ impl Stream {
             BodyNeed::None if self.body_ended => Body::Whole(&[]),
             BodyNeed::None | BodyNeed::GitCommands => Body::Unread,
         };
-        let request = Request::new(identity, connection, &self.head, body, now.seconds());
+        let request = policy::Request::new(identity, connection, &self.head, body, now.seconds());
         let verdict = policy.judge(&request, &self.operations);
         self.outcome.rule = verdict.rule.map(|r| r.name.clone());
         match verdict.action {
