@@ -30,6 +30,8 @@ pub enum Reason {
     BodyUnreadable,
     /// The caller wants another protocol (WebSocket), which would pass unjudged.
     UpgradeRefused,
+    /// The connection does not take this method.
+    MethodRefused,
     /// A write that no operation table knows.
     UnknownWrite,
     /// A rule of the policy denies it.
@@ -82,6 +84,7 @@ impl Reason {
         Reason::BodyEncoding,
         Reason::BodyUnreadable,
         Reason::UpgradeRefused,
+        Reason::MethodRefused,
         Reason::UnknownWrite,
         Reason::RuleDenied,
         Reason::DefaultDenied,
@@ -111,6 +114,7 @@ impl Reason {
             Reason::BodyEncoding => "body_encoding",
             Reason::BodyUnreadable => "body_unreadable",
             Reason::UpgradeRefused => "upgrade_refused",
+            Reason::MethodRefused => "method_refused",
             Reason::UnknownWrite => "unknown_write",
             Reason::RuleDenied => "rule_denied",
             Reason::DefaultDenied => "default_denied",
@@ -135,6 +139,7 @@ impl Reason {
             | Reason::IdentityRevoked
             | Reason::ConnectionUnknown
             | Reason::UpgradeRefused
+            | Reason::MethodRefused
             | Reason::UnknownWrite
             | Reason::RuleDenied
             | Reason::DefaultDenied
@@ -168,7 +173,8 @@ impl Reason {
             | Reason::ApprovalRefused
             | Reason::ApprovalPending
             | Reason::ApprovalSuperseded
-            | Reason::UpgradeRefused => 403,
+            | Reason::UpgradeRefused
+            | Reason::MethodRefused => 403,
             Reason::ConnectionUnknown => 404,
             Reason::PathAmbiguous | Reason::HeaderAmbiguous | Reason::BodyUnreadable => 400,
             Reason::BodyTooLarge => 413,
@@ -197,6 +203,7 @@ impl Reason {
             | Reason::BodyEncoding
             | Reason::BodyUnreadable
             | Reason::UpgradeRefused
+            | Reason::MethodRefused
             | Reason::UnknownWrite
             | Reason::RuleDenied
             | Reason::DefaultDenied
@@ -230,6 +237,7 @@ impl Reason {
             Reason::BodyEncoding => "The body is encoded in a way the gateway does not read.",
             Reason::BodyUnreadable => "The body could not be read as what it claims to be.",
             Reason::UpgradeRefused => "Protocol upgrades are not let through; use plain HTTP.",
+            Reason::MethodRefused => "The policy does not let this method through to this system.",
             Reason::UnknownWrite => "This write is not in the gateway's table of known operations.",
             Reason::RuleDenied => "The policy denies this.",
             Reason::DefaultDenied => "No rule of the policy allows this.",

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::ACTIONS;
 use super::decode::{Node, Object};
 use super::services::Secrets;
+use super::{ACTIONS, conditions};
 use crate::mask::Scrub;
 use crate::policy::{Connection, Credential, Glob, McpServer, Secret};
 use crate::protocol::ProtocolKind;
@@ -41,6 +41,7 @@ fn connection(node: &Node, secrets: &Secrets) -> Option<Connection> {
         "hosts",
         "path_prefixes",
         "base_path",
+        "methods",
         "protocol",
         "credential",
         "default",
@@ -86,6 +87,7 @@ fn connection(node: &Node, secrets: &Secrets) -> Option<Connection> {
         hosts: hosts?,
         path_prefixes,
         base_segments: base_path.split('/').filter(|s| !s.is_empty()).count(),
+        methods: conditions::methods(&object),
         protocol: protocol?,
         credential: credential?,
         default,

@@ -134,6 +134,7 @@ fn provider(node: &Node) -> Option<(Provider, Vec<TokenLocation>)> {
             skew_s: skew_ms.unwrap_or(60_000) / 1_000,
             max_ttl_s: max_lifetime.map(|ms| ms / 1_000),
             claims,
+            kept_claims: Vec::new(),
         },
         keys: keys?,
     };

@@ -4,6 +4,7 @@
 //! unknown key is an error, every error is reported at once with its path, and a document with an
 //! error compiles to nothing: Envoy then keeps the last good configuration.
 
+mod conditions;
 mod connections;
 mod decode;
 mod identity;
@@ -81,9 +82,13 @@ fn read(root: &Node, environment: Environment) -> Option<Policy> {
         .unwrap_or(Action::Deny);
 
     let secrets = services::secrets(&document, environment);
-    let identity = identity::read(&document);
+    let mut identity = identity::read(&document);
     let connections = connections::read(&document, &secrets);
     let rules = rules::read(&document, &connections);
+    let asked = rules::claims(&rules);
+    for provider in &mut identity.providers {
+        provider.config.kept_claims.clone_from(&asked);
+    }
     let masking = services::masking(&document);
     let approval_service = services::approval_service(&document, &secrets);
     let audit = services::audit(&document, &secrets);
@@ -93,9 +98,7 @@ fn read(root: &Node, environment: Environment) -> Option<Policy> {
     let asks = |action: Action| action == Action::RequireApproval;
     let asking = default.is_some_and(asks)
         || asks(unknown_writes)
-        || rules
-            .iter()
-            .any(|r| asks(r.action) || (asks(r.unknown_paths) && !r.condition.paths.is_empty()))
+        || rules.iter().any(rules::may_ask)
         || connections
             .iter()
             .any(|c| c.default.is_some_and(asks) || c.unknown_writes.is_some_and(asks));

@@ -1,8 +1,8 @@
 //! `rules`: what is allowed, asked for and denied.
 
-use super::ACTIONS;
 use super::decode::{Node, Object};
-use crate::policy::{Action, Approval, Condition, Connection, Except, Glob, Reviewers, Rule};
+use super::{ACTIONS, conditions};
+use crate::policy::{Action, Approval, Condition, Connection, Except, Globs, Reviewers, Rule};
 
 /// Reads `rules`; the list may be empty, the default then decides.
 pub fn read(document: &Object, connections: &[Connection]) -> Vec<Rule> {
@@ -20,19 +20,67 @@ pub fn read(document: &Object, connections: &[Connection]) -> Vec<Rule> {
     rules
 }
 
+/// The claims that rules ask for.
+pub fn claims(rules: &[Rule]) -> Vec<String> {
+    let mut paths: Vec<String> = rules
+        .iter()
+        .flat_map(|rule| {
+            let excepted = rule.except.iter().flat_map(|except| &except.claims);
+            rule.condition.claims.iter().chain(excepted)
+        })
+        .map(|claim| claim.path.clone())
+        .collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// Whether the rule may ask a person.
+pub fn may_ask(rule: &Rule) -> bool {
+    let asks = |action| action == Action::RequireApproval;
+    let restrains = rule.action != Action::Allow;
+    let [places, paths, body] = compares(&rule.condition, &rule.except);
+    asks(rule.action)
+        || restrains
+            && (places && asks(rule.unknown_target)
+                || paths && asks(rule.unknown_paths)
+                || body && asks(rule.unknown_body))
+}
+
+/// Whether something compares repositories, owners or refs; paths; fields of the body.
+fn compares(condition: &Condition, except: &[Except]) -> [bool; 3] {
+    let any = |globs: &[&Globs]| globs.iter().any(|globs| !globs.is_empty());
+    let c = condition;
+    [
+        any(&[&c.repos, &c.owners, &c.refs])
+            || except.iter().any(|e| any(&[&e.repos, &e.owners, &e.refs])),
+        any(&[&c.paths]) || except.iter().any(|e| any(&[&e.paths])),
+        !c.json.is_empty(),
+    ]
+}
+
 fn rule(node: &Node, connections: &[Connection]) -> Option<Rule> {
     const KEYS: &[&str] = &[
         "name",
         "operations",
         "repos",
+        "owners",
         "refs",
         "paths",
         "connections",
+        "hosts",
+        "methods",
+        "attributes",
+        "json",
         "groups",
         "subjects",
+        "claims",
+        "time",
         "except",
         "action",
+        "unknown_target",
         "unknown_paths",
+        "unknown_body",
         "reason",
         "approval",
     ];
@@ -43,100 +91,42 @@ fn rule(node: &Node, connections: &[Connection]) -> Option<Rule> {
     let action = object
         .require("action", "allow, require_approval or deny")
         .and_then(|n| n.choice(ACTIONS));
-    let condition = condition(&object, connections);
+    let condition = conditions::condition(&object, connections);
     let except = object
         .get("except")
-        .and_then(|n| except(&n))
+        .map(|n| conditions::except(&n))
         .unwrap_or_default();
-    let unknown_paths = object.get("unknown_paths").and_then(|n| n.choice(ACTIONS));
-    if unknown_paths.is_some() && condition.paths.is_empty() {
-        object.fault("`unknown_paths` belongs to a rule with `paths`");
-    }
+    let unknown = |key: &str, compared: bool, keys: &str| {
+        let node = object.get(key)?;
+        if !compared {
+            node.fault(format!("`{key}` belongs to a rule with {keys}"));
+        } else if action == Some(Action::Allow) {
+            node.fault("a rule that allows never applies to what is not known; take this out");
+        }
+        node.choice(ACTIONS)
+    };
+    let [places, paths, body] = compares(&condition, &except);
+    let unknown_target = unknown("unknown_target", places, "`repos`, `owners` or `refs`");
+    let unknown_paths = unknown("unknown_paths", paths, "`paths`");
+    let unknown_body = unknown("unknown_body", body, "`json`");
     let approval = object.get("approval").and_then(|n| approval(&n));
-    let asks = [action, unknown_paths].contains(&Some(Action::RequireApproval))
-        || !condition.paths.is_empty();
-    if approval.is_some() && !asks {
-        object.fault("`approval` belongs to a rule with the action require_approval");
-    }
-    Some(Rule {
+    let asked = approval.is_some();
+    let action = action?;
+    let rule = Rule {
         name: name?,
         condition,
         except,
-        action: action?,
+        action,
+        unknown_target: unknown_target.unwrap_or(action),
         unknown_paths: unknown_paths.unwrap_or(Action::RequireApproval),
+        unknown_body: unknown_body.unwrap_or(action),
         reason: object.get("reason").and_then(|n| n.string()),
         approval: approval.unwrap_or_default(),
-    })
-}
-
-fn condition(object: &Object, connections: &[Connection]) -> Condition {
-    let condition = Condition {
-        operations: globs(object, "operations", false),
-        repos: globs(object, "repos", true),
-        refs: globs(object, "refs", false),
-        paths: globs(object, "paths", false),
-        connections: connection_names(object, connections),
-        groups: object.strings("groups"),
-        subjects: globs(object, "subjects", false),
     };
-    let empty = condition.operations.is_empty()
-        && condition.repos.is_empty()
-        && condition.refs.is_empty()
-        && condition.paths.is_empty()
-        && condition.connections.is_empty()
-        && condition.groups.is_empty()
-        && condition.subjects.is_empty();
-    if empty {
-        object.fault("the rule names nothing; use `default` for what matches everything");
+    if asked && !may_ask(&rule) {
+        object.fault("`approval` belongs to a rule that asks: with the action require_approval");
     }
-    condition
-}
-
-fn except(node: &Node) -> Option<Except> {
-    let object = node.object(&["groups", "subjects"])?;
-    Some(Except {
-        groups: object.strings("groups"),
-        subjects: globs(&object, "subjects", false),
-    })
-}
-
-/// Patterns under `key`. An empty list is a fault: it would read as "any".
-fn globs(object: &Object, key: &str, lower: bool) -> Vec<Glob> {
-    let Some(node) = object.get(key) else {
-        return Vec::new();
-    };
-    let items = node.list();
-    if items.is_empty() && node.value().is_array() {
-        node.fault("an empty list would match everything; leave the key out to say so");
-    }
-    let mut globs = Vec::new();
-    for item in items {
-        let Some(text) = item.string() else { continue };
-        match Glob::new(&if lower {
-            text.to_ascii_lowercase()
-        } else {
-            text
-        }) {
-            Ok(glob) => globs.push(glob),
-            Err(message) => item.fault(message),
-        }
-    }
-    globs
-}
-
-fn connection_names(object: &Object, connections: &[Connection]) -> Vec<String> {
-    let Some(node) = object.get("connections") else {
-        return Vec::new();
-    };
-    let mut names = Vec::new();
-    for item in node.list() {
-        let Some(name) = item.string() else { continue };
-        if !connections.iter().any(|c| c.name == name) {
-            item.fault(format!("no connection is named `{name}`"));
-        }
-        names.push(name);
-    }
-    names
+    Some(rule)
 }
 
 fn approval(node: &Node) -> Option<Approval> {

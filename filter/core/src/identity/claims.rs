@@ -52,8 +52,15 @@ pub struct Identity {
     pub token_id: Option<String>,
     /// When it ends, in seconds since 1970, without the skew.
     pub expires: u64,
-    /// Every claim, for rules that look at others.
+    /// The claims that the policy's rules ask for; of the others nothing is kept.
     pub claims: Map<String, Value>,
+}
+
+impl Identity {
+    /// A claim by its name or dotted path.
+    pub fn claim(&self, path: &str) -> Option<&Value> {
+        lookup(&self.claims, path)
+    }
 }
 
 /// The last second of the year 9999: later times are milliseconds taken for seconds.
@@ -79,7 +86,7 @@ pub(super) fn issuer(claims: &Map<String, Value>) -> Result<&str, TokenFault> {
 
 /// Reads who the claims name, if they hold for this provider at `now`.
 pub(super) fn read(
-    claims: Map<String, Value>,
+    mut claims: Map<String, Value>,
     provider: &ProviderConfig,
     now: u64,
 ) -> Result<Identity, TokenFault> {
@@ -106,6 +113,10 @@ pub(super) fn read(
     )?;
     let token_id = text(claims.get("jti"), "The token's id is not a plain string.")?;
     let groups = groups(&claims, &names.groups)?;
+    claims.retain(|name, _| {
+        let asked = |path: &String| path == name || path.split('.').next() == Some(name);
+        provider.kept_claims.iter().any(asked)
+    });
     Ok(Identity {
         provider: provider.name.clone(),
         subject,
@@ -273,8 +284,9 @@ mod tests {
     fn a_full_token_gives_a_full_identity() {
         let identity = with(
             json!({"aud": ["x", "api://other"], "email": "ada@example.com", "groups": ["/eng/team", "release managers"],
-                "sid": "s1", "jti": "t1", "nbf": NOW, "iat": NOW, "exp": NOW as f64 + 300.5, "ref": "refs/heads/main"}),
-            |_| {},
+                "sid": "s1", "jti": "t1", "nbf": NOW, "iat": NOW, "exp": NOW as f64 + 300.5, "ref": "refs/heads/main",
+                "realm_access": {"roles": ["dev"]}, "https://x.example/env": "prod", "secret_note": "x"}),
+            |p| p.kept_claims = ["ref", "realm_access.roles", "https://x.example/env", "absent"].map(str::to_owned).to_vec(),
         )
         .unwrap();
         assert_eq!(identity.provider, "idp");
@@ -284,7 +296,18 @@ mod tests {
         assert_eq!(identity.session.as_deref(), Some("s1"));
         assert_eq!(identity.token_id.as_deref(), Some("t1"));
         assert_eq!(identity.expires, NOW + 300);
-        assert_eq!(identity.claims.get("ref"), Some(&json!("refs/heads/main")));
+        assert_eq!(identity.claim("ref"), Some(&json!("refs/heads/main")));
+        assert_eq!(identity.claim("realm_access.roles"), Some(&json!(["dev"])));
+        assert_eq!(
+            identity.claim("https://x.example/env"),
+            Some(&json!("prod"))
+        );
+        assert_eq!(identity.claim("absent"), None);
+        assert_eq!(
+            identity.claims.len(),
+            3,
+            "what no rule asks for is not kept"
+        );
     }
 
     #[test]

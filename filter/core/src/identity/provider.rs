@@ -24,6 +24,8 @@ pub struct ProviderConfig {
     pub skew_s: u64,
     /// Where the claims are.
     pub claims: ClaimNames,
+    /// Names or dotted paths of the claims that rules ask for: only these are kept.
+    pub kept_claims: Vec<String>,
     /// The longest accepted time between `iat` (or now, without one) and `exp`, in seconds.
     pub max_ttl_s: Option<u64>,
 }
@@ -42,6 +44,7 @@ impl ProviderConfig {
             kinds: TokenKind::ALL.to_vec(),
             skew_s: 60,
             claims: ClaimNames::default(),
+            kept_claims: Vec::new(),
             max_ttl_s: None,
         }
     }
@@ -56,6 +59,7 @@ impl ProviderConfig {
             kinds,
             skew_s,
             claims,
+            kept_claims,
             max_ttl_s,
         } = self;
         let ClaimNames {
@@ -80,6 +84,8 @@ impl ProviderConfig {
             .iter()
             .for_each(|algorithm| field(algorithm.name().as_bytes()));
         kinds.iter().for_each(|kind| field(kind.name().as_bytes()));
+        field(&(kept_claims.len() as u64).to_be_bytes());
+        kept_claims.iter().for_each(|path| field(path.as_bytes()));
         field(&skew_s.to_be_bytes());
         field(&max_ttl_s.map(u64::to_be_bytes).unwrap_or_default());
         field(&[u8::from(max_ttl_s.is_some())]);
@@ -140,6 +146,7 @@ impl Providers {
                 kinds,
                 skew_s,
                 claims,
+                kept_claims: _,
                 max_ttl_s,
             } = provider;
             refuse(name.is_empty(), "name", "is empty");
@@ -296,5 +303,6 @@ mod tests {
         differs(&|p| p.claims.email = "mail".to_owned());
         differs(&|p| p.claims.groups = "roles".to_owned());
         differs(&|p| p.claims.session = "jti".to_owned());
+        differs(&|p| p.kept_claims = vec!["ref".to_owned()]);
     }
 }

@@ -3,15 +3,25 @@
 //! Everything here is ready to use: secrets are resolved, patterns are checked, names are
 //! references into these lists. Nothing is looked up in the document again.
 
+mod condition;
+#[cfg(test)]
+mod conditions_tests;
+mod fields;
 mod glob;
+mod request;
 mod rules;
+mod window;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-pub use glob::Glob;
-pub use rules::{Approval, Condition, Except, Matched, Reviewers, Rule, Verdict};
+pub use condition::{ClaimMatch, Condition, Except, Matched, Unknown};
+pub use fields::{Field, Pointer, TEXT_MAX, Wanted};
+pub use glob::{Glob, Globs};
+pub use request::{Body, Request};
+pub use rules::{Approval, Reviewers, Rule, Verdict};
+pub use window::{DAYS, Window, minute, offset};
 
 use crate::identity::{KeySet, ProviderConfig, TokenLocation};
 use crate::mask::{MaskSet, Scrub};
@@ -122,6 +132,8 @@ pub struct Connection {
     pub path_prefixes: Vec<String>,
     /// Segments of the path before the upstream's own: a base path that Envoy's route takes off.
     pub base_segments: usize,
+    /// Methods it takes, upper case; none named means all.
+    pub methods: Globs,
     /// How its requests are read.
     pub protocol: ProtocolKind,
     /// What is put in place of the agent's token.
@@ -160,6 +172,11 @@ impl Connection {
             connection: &self.name,
             mcp_server: self.mcp.server.as_deref(),
         }
+    }
+
+    /// Whether it takes this method, however it is written.
+    pub fn takes(&self, method: &str) -> bool {
+        self.methods.is_empty() || self.methods.matches(&method.to_ascii_uppercase())
     }
 
     fn serves(&self, host: &str, path: &str) -> bool {

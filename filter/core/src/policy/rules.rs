@@ -1,8 +1,10 @@
 //! Rules: which operations they name, and the verdict over all of them.
 
-use super::{Action, Connection, Glob, Policy};
-use crate::identity::Identity;
-use crate::operation::{Operation, Paths, Target};
+use super::condition::{Condition, Except, Matched, Unknown};
+use super::request::{Facts, Request};
+use super::{Action, Connection, Policy};
+use crate::head::RequestHead;
+use crate::operation::Operation;
 
 /// One rule of the policy.
 #[derive(Debug)]
@@ -11,44 +13,21 @@ pub struct Rule {
     pub name: String,
     /// What it applies to.
     pub condition: Condition,
-    /// Who it does not apply to.
-    pub except: Except,
+    /// Whom and what it leaves out; any of them is enough.
+    pub except: Vec<Except>,
     /// What it does.
     pub action: Action,
-    /// What it does when its paths cannot be compared, because the request does not tell them.
+    /// What it does when its repositories, owners or refs cannot be compared, because the request
+    /// does not tell them.
+    pub unknown_target: Action,
+    /// The same for its paths.
     pub unknown_paths: Action,
+    /// The same for the fields of the body.
+    pub unknown_body: Action,
     /// What a denied caller reads.
     pub reason: Option<String>,
     /// Who is asked, and for how long.
     pub approval: Approval,
-}
-
-/// What a rule applies to; an empty list asks for nothing.
-#[derive(Debug, Default)]
-pub struct Condition {
-    /// Operation names or aliases.
-    pub operations: Vec<Glob>,
-    /// `owner/name`, lower case.
-    pub repos: Vec<Glob>,
-    /// Full ref names.
-    pub refs: Vec<Glob>,
-    /// Files in the repository.
-    pub paths: Vec<Glob>,
-    /// Connection names.
-    pub connections: Vec<String>,
-    /// Groups, any of which the caller must have.
-    pub groups: Vec<String>,
-    /// Subjects, one of which the caller must be.
-    pub subjects: Vec<Glob>,
-}
-
-/// Who a rule does not apply to.
-#[derive(Debug, Default)]
-pub struct Except {
-    /// Groups, any of which frees the caller.
-    pub groups: Vec<String>,
-    /// Subjects.
-    pub subjects: Vec<Glob>,
 }
 
 /// How an approval is asked for.
@@ -85,19 +64,8 @@ impl Default for Approval {
     }
 }
 
-/// How a rule compares with an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Matched {
-    /// It does not apply.
-    No,
-    /// It applies.
-    Yes,
-    /// It would, if the operation touched the paths that it names; the request does not tell.
-    PathsUnknown,
-}
-
 /// The strictest answer over all operations and rules.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Verdict<'p> {
     /// The answer.
     pub action: Action,
@@ -105,145 +73,130 @@ pub struct Verdict<'p> {
     pub rule: Option<&'p Rule>,
     /// Whether it is the answer for writes that no table knows.
     pub unknown_write: bool,
-    /// Whether the rule was applied because the paths are not known.
-    pub paths_unknown: bool,
+    /// What the request does not tell, where the rule applies because of that.
+    pub unknown: Unknown,
 }
 
 impl Policy {
     /// Judges all operations of one request. `deny` beats `require_approval` beats `allow`; between
     /// equals the first rule of the document is named.
-    pub fn judge<'p>(
-        &'p self,
-        who: &Identity,
-        connection: &Connection,
-        operations: &[Operation],
-    ) -> Verdict<'p> {
-        let default = connection.default.unwrap_or(self.default);
+    pub fn judge<'p>(&'p self, request: &Request, operations: &[Operation]) -> Verdict<'p> {
         let mut strictest: Option<Verdict<'p>> = None;
         for operation in operations {
-            let verdict = self.judge_one(who, connection, operation, default);
-            if strictest
-                .as_ref()
-                .is_none_or(|known| verdict.action > known.action)
-            {
+            let verdict = self.judge_one(request, operation);
+            if strictest.is_none_or(|known| verdict.action > known.action) {
                 strictest = Some(verdict);
             }
         }
-        strictest.unwrap_or(Verdict {
-            action: default,
-            rule: None,
-            unknown_write: false,
-            paths_unknown: false,
-        })
+        strictest.unwrap_or_else(|| self.otherwise(request.connection(), None))
     }
 
-    fn judge_one<'p>(
-        &'p self,
-        who: &Identity,
-        connection: &Connection,
-        operation: &Operation,
-        default: Action,
-    ) -> Verdict<'p> {
-        let mut strictest: Option<Verdict<'p>> = None;
+    /// Judges one operation.
+    ///
+    /// A rule that only might apply (something it names is not told) restrains, and never takes the
+    /// place of the default: no rule but one that says `allow` or `require_approval`, and plainly
+    /// applies, lets anything through that the default refuses.
+    fn judge_one<'p>(&'p self, request: &Request, operation: &Operation) -> Verdict<'p> {
+        let facts = Facts::new(operation);
+        let mut plain: Option<Verdict<'p>> = None;
+        let mut maybe: Option<Verdict<'p>> = None;
         for rule in &self.rules {
-            let (action, paths_unknown) = match rule.matches(who, connection, operation) {
-                Matched::No => continue,
-                Matched::Yes => (rule.action, false),
-                // A rule that allows some paths allows nothing it cannot see; one whose answer to
-                // unknown paths is "allow" does not apply, and allows nothing in place of others.
-                Matched::PathsUnknown
-                    if rule.action == Action::Allow || rule.unknown_paths == Action::Allow =>
-                {
-                    continue;
-                }
-                Matched::PathsUnknown => (rule.unknown_paths, true),
+            let (action, unknown) = match rule.compare_with(request, &facts) {
+                Matched::No(_) => continue,
+                Matched::Yes => (rule.action, Unknown::default()),
+                Matched::Unknown(unknown) => (rule.answer_to(unknown), unknown),
             };
-            if strictest.as_ref().is_none_or(|known| action > known.action) {
-                strictest = Some(Verdict {
+            let strictest = match unknown.is_none() {
+                true => &mut plain,
+                false => &mut maybe,
+            };
+            if strictest.is_none_or(|known| action > known.action) {
+                *strictest = Some(Verdict {
                     action,
                     rule: Some(rule),
                     unknown_write: false,
-                    paths_unknown,
+                    unknown,
                 });
             }
         }
-        strictest.unwrap_or_else(|| {
-            let unknown_write = operation.is_unknown_write();
-            let unknown = connection.unknown_writes.unwrap_or(self.unknown_writes);
-            let action = if unknown_write {
+        let plain = plain.unwrap_or_else(|| self.otherwise(request.connection(), Some(operation)));
+        match maybe {
+            Some(maybe) if maybe.action > plain.action => maybe,
+            _ => plain,
+        }
+    }
+
+    /// The answer where no rule applies.
+    fn otherwise<'p>(&self, connection: &Connection, operation: Option<&Operation>) -> Verdict<'p> {
+        let default = connection.default.unwrap_or(self.default);
+        let unknown_write = operation.is_some_and(Operation::is_unknown_write);
+        let unknown = connection.unknown_writes.unwrap_or(self.unknown_writes);
+        Verdict {
+            action: if unknown_write {
                 unknown.max(default)
             } else {
                 default
-            };
-            Verdict {
-                action,
-                rule: None,
-                unknown_write,
-                paths_unknown: false,
-            }
+            },
+            rule: None,
+            unknown_write,
+            unknown: Unknown::default(),
+        }
+    }
+
+    /// Whether a rule asks for fields of the body of such a request.
+    pub fn reads_body(&self, connection: &Connection, head: &RequestHead) -> bool {
+        let mut asking = self
+            .rules
+            .iter()
+            .filter(|rule| !rule.condition.json.is_empty())
+            .peekable();
+        if asking.peek().is_none() {
+            return false;
+        }
+        let (host, method) = (head.host(), head.method.to_ascii_uppercase());
+        asking.any(|rule| {
+            let condition = &rule.condition;
+            condition
+                .out_of_reach(&connection.name, &host, &method)
+                .is_none()
         })
     }
 }
 
 impl Rule {
-    /// Compares the rule with one operation of a caller.
-    pub fn matches(
-        &self,
-        who: &Identity,
-        connection: &Connection,
-        operation: &Operation,
-    ) -> Matched {
-        let condition = &self.condition;
-        let named = |globs: &[Glob]| {
-            globs.iter().any(|g| {
-                g.matches(&operation.name) || operation.aliases.iter().any(|a| g.matches(a))
-            })
-        };
-        let applies = (condition.operations.is_empty() || named(&condition.operations))
-            && (condition.connections.is_empty()
-                || condition.connections.contains(&connection.name))
-            && (condition.groups.is_empty()
-                || condition.groups.iter().any(|g| who.groups.contains(g)))
-            && (condition.subjects.is_empty()
-                || condition.subjects.iter().any(|g| g.matches(&who.subject)))
-            && self.target_matches(&condition.repos, &operation.repo)
-            && self.target_matches(&condition.refs, &operation.reference)
-            && !self.except.covers(who);
-        if !applies {
-            return Matched::No;
-        }
-        match (&operation.paths, condition.paths.is_empty()) {
-            (_, true) => Matched::Yes,
-            (Paths::None, false) => Matched::No,
-            (Paths::Unknown, false) => Matched::PathsUnknown,
-            (Paths::Known(paths), false) => {
-                let hit = |path: &String| condition.paths.iter().any(|g| g.matches(path));
-                // An allow has to cover every file; a denial needs one.
-                let matched = match self.action {
-                    Action::Allow => !paths.is_empty() && paths.iter().all(hit),
-                    Action::RequireApproval | Action::Deny => paths.iter().any(hit),
-                };
-                if matched { Matched::Yes } else { Matched::No }
+    /// Compares the rule with one operation of a request.
+    pub fn compare(&self, request: &Request, operation: &Operation) -> Matched {
+        self.compare_with(request, &Facts::new(operation))
+    }
+
+    fn compare_with(&self, request: &Request, facts: &Facts) -> Matched {
+        let restrains = self.action != Action::Allow;
+        let mut matched = self.condition.compare(request, facts, restrains);
+        for except in &self.except {
+            if let Matched::No(_) = matched {
+                return matched;
             }
+            matched = matched.less(except.compare(request, facts, restrains));
         }
+        matched
     }
 
-    /// An opaque target could be any: that is a match for a rule that restrains, and none for a
-    /// rule that allows.
-    fn target_matches(&self, globs: &[Glob], target: &Target) -> bool {
-        match target {
-            _ if globs.is_empty() => true,
-            Target::Known(value) => globs.iter().any(|g| g.matches(value)),
-            Target::Any => self.action != Action::Allow,
-            Target::None => false,
+    /// What it does where it only might apply: nothing if it allows; else its mildest answer to what
+    /// is not known, because all of it would have to be what the rule names.
+    pub fn answer_to(&self, unknown: Unknown) -> Action {
+        if self.action == Action::Allow {
+            return Action::Allow;
         }
-    }
-}
-
-impl Except {
-    fn covers(&self, who: &Identity) -> bool {
-        self.groups.iter().any(|g| who.groups.contains(g))
-            || self.subjects.iter().any(|g| g.matches(&who.subject))
+        let answers = [
+            (unknown.target, self.unknown_target),
+            (unknown.paths, self.unknown_paths),
+            (unknown.body, self.unknown_body),
+        ];
+        let asked = answers.iter().filter(|(asked, _)| *asked);
+        asked
+            .map(|(_, action)| *action)
+            .min()
+            .unwrap_or(self.action)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Action, Policy};
+use super::super::{Action, Body, Policy, Request};
 use crate::config::testing::document;
+use crate::head::RequestHead;
 use crate::identity::Identity;
 use crate::operation::{Operation, Paths, Target};
 
@@ -38,8 +39,19 @@ fn push(reference: &str) -> Operation {
     }
 }
 
+/// Saturday, 21 November 2026, 12:00 UTC.
+const NOON: u64 = 1_795_262_400;
+
 fn action(policy: &Policy, who: &Identity, operations: &[Operation]) -> (Action, Option<String>) {
-    let verdict = policy.judge(who, &policy.connections[0], operations);
+    let head = RequestHead {
+        method: "POST".into(),
+        authority: "api.github.com".into(),
+        ..Default::default()
+    };
+    let verdict = policy.judge(
+        &Request::new(who, &policy.connections[0], &head, Body::Whole(b""), NOON),
+        operations,
+    );
     (verdict.action, verdict.rule.map(|r| r.name.clone()))
 }
 
@@ -230,11 +242,9 @@ fn an_unknown_write_has_an_answer_of_its_own() {
         ..Default::default()
     };
     let open = policy(json!([]));
-    let verdict = open.judge(
-        &caller(&[]),
-        &open.connections[0],
-        std::slice::from_ref(&unknown),
-    );
+    let (head, who) = (RequestHead::default(), caller(&[]));
+    let request = Request::new(&who, &open.connections[0], &head, Body::Whole(b""), NOON);
+    let verdict = open.judge(&request, std::slice::from_ref(&unknown));
     assert_eq!(
         (verdict.action, verdict.unknown_write),
         (Action::Deny, true)

@@ -256,6 +256,12 @@ pub fn judge(kind: ProtocolKind, request: &Request<'_>) -> Result<Judged, Undeci
     })
 }
 
+/// The body as JSON, for rules that ask for its fields; `None` if it cannot be read as that in
+/// exactly one way.
+pub(crate) fn json_body(head: &RequestHead, body: &[u8]) -> Option<serde_json::Value> {
+    body::read_json(head, body).ok()
+}
+
 /// The style of a denial that is given before the body is there: no token, no connection, a path
 /// with two readings (`path` is then `None`).
 pub fn head_style(

@@ -288,6 +288,7 @@ impl Stream {
             | Reason::BodyTooLarge
             | Reason::BodyEncoding
             | Reason::BodyUnreadable
+            | Reason::MethodRefused
             | Reason::UnknownWrite
             | Reason::RuleDenied
             | Reason::DefaultDenied

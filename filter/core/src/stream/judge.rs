@@ -6,7 +6,7 @@ use super::{Phase, Stream, body_format};
 use crate::effect::{Counter, Now};
 use crate::mask::{Format, mask_whole};
 use crate::path::RequestPath;
-use crate::policy::{Action, Connection};
+use crate::policy::{self, Action, Body, Connection};
 use crate::protocol::git::Progress;
 use crate::protocol::{self, BodyNeed, Request};
 use crate::reason::Reason;
@@ -20,8 +20,15 @@ impl Stream {
         self.need = protocol::body_need(connection.protocol, &self.head, path);
         // An upgrade's body never ends. A pack is neither text nor small: masking and capturing leave it alone.
         let refused = protocol::is_refused_by_head(&self.head, path);
+        if !connection.takes(&self.head.method) {
+            self.need = BodyNeed::None;
+            return;
+        }
         if self.body_ended || refused || self.need == BodyNeed::GitCommands {
             return;
+        }
+        if self.policy.reads_body(connection, &self.head) {
+            self.need = BodyNeed::Whole;
         }
         let text = body_format(&self.head.headers) != Format::Binary;
         self.mask_request = text && self.policy.masking.request.is_some();
@@ -124,6 +131,11 @@ impl Stream {
         let Some(path) = self.path.clone() else {
             return;
         };
+        // An upgrade has its own reason, by which Copilot's clients fall back.
+        let taken = connection.takes(&self.head.method);
+        if !taken && !protocol::is_refused_by_head(&self.head, &path) {
+            return self.refuse(worker, Reason::MethodRefused, "", now);
+        }
         if self.need == BodyNeed::Whole && !self.body.is_empty() && self.head.headers.is_encoded() {
             return self.undecided(worker, Reason::BodyEncoding, "content-encoding", now);
         }
@@ -136,7 +148,13 @@ impl Stream {
         let Some(identity) = self.identity() else {
             return;
         };
-        let verdict = policy.judge(identity, connection, &self.operations);
+        let body = match self.need {
+            BodyNeed::Whole => Body::Whole(&self.body),
+            BodyNeed::None if self.body_ended => Body::Whole(&[]),
+            BodyNeed::None | BodyNeed::GitCommands => Body::Unread,
+        };
+        let request = policy::Request::new(identity, connection, &self.head, body, now.seconds());
+        let verdict = policy.judge(&request, &self.operations);
         self.outcome.rule = verdict.rule.map(|r| r.name.clone());
         match verdict.action {
             Action::Allow => self.forward(worker, Decision::Allowed, now),
@@ -146,9 +164,7 @@ impl Stream {
                     .rule
                     .and_then(|r| r.reason.clone())
                     .unwrap_or_default();
-                if verdict.paths_unknown {
-                    self.outcome.detail = "paths_unknown".to_owned();
-                }
+                self.outcome.detail = verdict.unknown.code().to_owned();
                 self.hold(worker, approval, text, now);
             }
             Action::Deny => {
@@ -157,12 +173,7 @@ impl Stream {
                     (None, true) => Reason::UnknownWrite,
                     (None, false) => Reason::DefaultDenied,
                 };
-                let detail = if verdict.paths_unknown {
-                    "paths_unknown"
-                } else {
-                    ""
-                };
-                self.refuse(worker, reason, detail, now);
+                self.refuse(worker, reason, verdict.unknown.code(), now);
             }
         }
     }
