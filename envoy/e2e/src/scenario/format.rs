@@ -14,6 +14,9 @@ pub struct Scenario {
     /// The file it came from.
     #[serde(skip)]
     pub file: String,
+    /// Scenarios made of one document have this in common, and so their policy.
+    #[serde(skip)]
+    pub group: String,
     /// The gateway's policy.
     #[serde(default)]
     pub policy: PolicySource,

@@ -95,6 +95,9 @@ pub(super) fn operations(
 }
 
 fn read_request(request: &Value, calls: &mut Vec<Call>) -> Result<(), Fault> {
+    if let Value::Object(members) = request {
+        body::without_twins(members)?;
+    }
     let text = |name: &str| match request.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.as_str())),
