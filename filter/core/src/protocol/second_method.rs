@@ -57,7 +57,7 @@ pub(super) fn in_body(kind: ProtocolKind, head: &RequestHead, body: &[u8]) -> Op
     // Read as the query is, less what a query may not hold: a body has blanks and quotes.
     let named = body
         .split(|byte| matches!(byte, b'&' | b';'))
-        .any(|pair| names_method(pair));
+        .any(names_method);
     named.then(|| Fault::unreadable(format!("{PARAMETER} names a second method")))
 }
 
