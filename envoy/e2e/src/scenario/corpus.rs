@@ -51,8 +51,9 @@ pub fn read_at(repository: &Repository, now_s: u64) -> Result<Vec<Scenario>> {
             serde_norway::from_str(&fs::read_to_string(&path)?).with_context(|| file.clone())?;
         for document in documents {
             let group = format!("{file}: {}", document["name"]);
-            for case in cases(document).with_context(|| group.clone())? {
-                let scenario = one(case, &mint).with_context(|| file.clone())?;
+            let cases = cases(document).with_context(|| group.clone())?;
+            for (case, document) in cases.into_iter().enumerate() {
+                let scenario = one(document, &mint).with_context(|| file.clone())?;
                 ensure!(
                     names.insert(scenario.name.clone()),
                     "{file}: a second `{}`",
@@ -61,6 +62,7 @@ pub fn read_at(repository: &Repository, now_s: u64) -> Result<Vec<Scenario>> {
                 scenarios.push(Scenario {
                     file: file.clone(),
                     group: group.clone(),
+                    case,
                     ..scenario
                 });
             }

@@ -17,6 +17,9 @@ pub struct Scenario {
     /// Scenarios made of one document have this in common, and so their policy.
     #[serde(skip)]
     pub group: String,
+    /// Its number among those.
+    #[serde(skip)]
+    pub case: usize,
     /// The gateway's policy.
     #[serde(default)]
     pub policy: PolicySource,
