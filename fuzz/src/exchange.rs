@@ -21,6 +21,8 @@ const SETTING: &[u8] = include_bytes!("../../filter/core/benches/exchange.json")
 enum End {
     /// Answered: status and reason.
     Answered(u16, String),
+    /// A person is being asked.
+    Held,
     /// Handed on with these changes: a new body, headers removed, headers set.
     HandedOn(Option<Vec<u8>>, Vec<String>, Vec<String>),
 }
@@ -156,6 +158,10 @@ fn take(step: Step, end: &mut Option<End>, changes: &mut End) -> Flow {
                     .find(|(n, _)| *n == "x-countersign-reason");
                 let reason = reason.map(|(_, v)| v.clone()).unwrap_or_default();
                 *end = Some(End::Answered(reply.status, reason));
+            }
+            Effect::Call(_) => {
+                assert!(end.is_none(), "asked after an answer");
+                *end = Some(End::Held);
             }
             Effect::SetRequestHeader(name, _) => set.push(name),
             Effect::RemoveRequestHeader(name) => removed.push(name),

@@ -1,13 +1,17 @@
 //! Every target on mutated seeds. `PROPTEST_CASES` says how many each.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends with it, and says where"
+)]
+
 use countersign_fuzz::{TARGETS, Target, mutate};
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
 fn run(name: &str) {
     let found = TARGETS.iter().find(|target| target.name == name);
-    let Some(target): Option<&Target> = found else {
-        unreachable!("no target {name}");
-    };
+    let target: &Target = found.unwrap();
     for seed in target.seeds {
         (target.run)(seed);
     }
@@ -16,27 +20,22 @@ fn run(name: &str) {
         failure_persistence: None,
         ..Config::default()
     };
-    let mut runner = TestRunner::new_with_rng(
-        config,
-        proptest::test_runner::TestRng::deterministic_rng(
-            proptest::test_runner::RngAlgorithm::ChaCha,
-        ),
-    );
+    let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(config, random);
     let outcome = runner.run(&mutate::mutated(target), |input| {
         (target.run)(&input);
         Ok(())
     });
-    if let Err(proptest::test_runner::TestError::Fail(reason, input)) = &outcome {
-        println!(
-            "{name}: {reason}\ninput: {:?}",
-            String::from_utf8_lossy(input)
-        );
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, input)) => {
+            panic!(
+                "{name}: {reason}\ninput: {:?}",
+                String::from_utf8_lossy(&input)
+            )
+        }
+        Err(TestError::Abort(reason)) => panic!("{name}: {reason}"),
     }
-    assert!(
-        outcome.is_ok(),
-        "{name}: {}",
-        outcome.err().map(|e| e.to_string()).unwrap_or_default()
-    );
 }
 
 #[test]
