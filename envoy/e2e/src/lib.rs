@@ -9,11 +9,12 @@
 //! - [`stack`]: the three programs together
 //! - [`shared`]: one stack for the tests of a file
 //! - [`policy`]: the shipped policy, to be changed
-//! - [`curl`], [`git`]: clients
+//! - [`curl`], [`git`], [`client`]: clients
 //! - [`person`]: somebody at the console
 //! - [`scenario`]: one corpus of scenarios, played on the engine, the module and Envoy
 //! - [`wait`]: waiting for what another program is about to do
 
+pub mod client;
 pub mod curl;
 pub mod git;
 pub mod person;

@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use countersign_e2e::client;
 use countersign_e2e::git::{Told, told};
 use countersign_e2e::{Curl, Repository, Shared, Stack, StackOptions, policy};
 use serde_json::json;
@@ -30,25 +31,7 @@ static SHARED: Shared = Shared::new(|| {
 });
 
 fn gh(stack: &Stack, token: &str, arguments: &[&str]) -> Option<Told> {
-    let version = Command::new("gh").arg("--version").output();
-    if !version.is_ok_and(|v| v.status.success()) {
-        println!("skipped: gh is not installed (apt-get install gh)");
-        return None;
-    }
-    let mut command = Command::new("gh");
-    command
-        .args(arguments)
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", stack.folder())
-        .env("GH_CONFIG_DIR", stack.folder().join("gh"))
-        .env("GH_HOST", "github.localhost")
-        .env("GH_TOKEN", token)
-        .env("GH_PROMPT_DISABLED", "1")
-        .env("GH_NO_UPDATE_NOTIFIER", "1")
-        .env("HTTP_PROXY", stack.gateway())
-        .current_dir(stack.folder());
-    Some(told(&mut command).unwrap())
+    client::gh(stack, token, arguments).unwrap()
 }
 
 #[test]

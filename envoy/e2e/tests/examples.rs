@@ -87,7 +87,7 @@ fn matches(line: &str, pattern: &str) -> bool {
 }
 
 /// Where the clients are that `scripts/setup` installs.
-const CLIENTS: [&str; 2] = [".tools/python/bin", ".tools/node/node_modules/.bin"];
+const CLIENTS: [&str; 2] = [".tools/python/bin", ".tools/node-clients/node_modules/.bin"];
 
 /// bash with the installed clients and an agent's git.
 fn bash(repository: &Repository, folder: &Path, script: &str) -> Command {

@@ -1,4 +1,4 @@
-//! Large clients, run by `scripts/test --clients`: the Copilot CLI, Octokit.
+//! Large clients, run by `scripts/test --clients`: the Copilot CLI.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,11 +6,11 @@
     reason = "a test ends with it, and says where"
 )]
 
-use std::path::PathBuf;
 use std::process::Command;
 
+use countersign_e2e::client;
 use countersign_e2e::git::{Told, told};
-use countersign_e2e::{Repository, Shared, Stack, StackOptions, policy};
+use countersign_e2e::{Shared, Stack, StackOptions, policy};
 use serde_json::json;
 
 /// The shipped policy, and a rule that denies models to those who are cut off.
@@ -29,19 +29,9 @@ static SHARED: Shared = Shared::new(|| {
     })
 });
 
-/// A program of `scripts/setup --clients`.
-fn node_client(path: &str) -> Option<PathBuf> {
-    let found = Repository::find().unwrap().path(".tools/node").join(path);
-    if found.exists() {
-        return Some(found);
-    }
-    println!("skipped: no {path} (scripts/setup --clients)");
-    None
-}
-
 /// The Copilot CLI with a provider of its own, offline: it talks to the gateway alone.
 fn copilot(stack: &Stack, name: &str, groups: &[&str], prompt: &str) -> Option<Told> {
-    let program = node_client("node_modules/.bin/copilot")?;
+    let program = client::node_package("node-clients", ".bin/copilot").unwrap()?;
     let home = stack.folder().join(name);
     std::fs::create_dir_all(&home).unwrap();
     let token = stack.token(name, groups).unwrap();
@@ -109,41 +99,5 @@ fn the_copilot_cli_shows_why_a_model_is_denied() {
         denied.text.contains("This team has no licence for models."),
         "{}",
         denied.text
-    );
-}
-
-#[test]
-fn octokit_writes_a_file_and_reads_why_another_may_not_be() {
-    let stack = SHARED.get().unwrap();
-    let Some(folder) = node_client("node_modules/@octokit/rest") else {
-        return;
-    };
-    let token = stack.token("octokit", &["agents"]).unwrap();
-    let script = r#"
-const { Octokit } = await import(process.env.OCTOKIT);
-const octokit = new Octokit({ auth: process.env.TOKEN, baseUrl: process.env.GATEWAY + "/api/v3" });
-const repo = { owner: "acme", repo: "web" };
-const put = (path) => octokit.rest.repos.createOrUpdateFileContents({ ...repo, path, branch: "feature/welcome",
-  message: "x", content: Buffer.from("hello").toString("base64") });
-console.log("written:", (await put("docs/from octokit.md")).status);
-try { await put(".github/workflows/new.yml"); } catch (error) { console.log("denied:", error.status, error.message); }
-"#;
-    let mut command = Command::new("node");
-    command
-        .args(["--input-type=module", "-e", script])
-        .env("OCTOKIT", folder.join("dist-src/index.js"))
-        .env("TOKEN", &token)
-        .env("GATEWAY", stack.gateway());
-    let told = told(&mut command).unwrap();
-    assert!(told.text.contains("written: 201"), "{}", told.text);
-    assert!(told.text.contains("denied: 403"), "{}", told.text);
-    assert!(told.text.contains("rule ci-config"), "{}", told.text);
-    let seen = stack.seen().unwrap();
-    let requests = seen["requests"].as_array().unwrap();
-    assert!(
-        !requests
-            .iter()
-            .any(|r| r["path"].as_str().is_some_and(|p| p.contains("workflows"))),
-        "{seen}"
     );
 }

@@ -83,14 +83,76 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
-    /// The host of `:authority` in lower case, without port and trailing dot.
+    /// The host of `:authority` in lower case, without port and trailing dot; empty if the authority
+    /// is anything but a plain host with an optional port. User information, percent-encoding and
+    /// letters beyond ASCII are read in several ways on the way to an address.
     pub fn host(&self) -> String {
         let authority = self.authority.as_str();
-        let host = match authority.strip_prefix('[') {
-            Some(v6) => v6.split(']').next().unwrap_or_default(),
-            None => authority.split(':').next().unwrap_or_default(),
+        let (host, port, allowed): (_, _, fn(u8) -> bool) = match authority.strip_prefix('[') {
+            Some(v6) => match v6.split_once(']') {
+                Some((host, port)) => (host, port, |b| b.is_ascii_hexdigit() || b":.".contains(&b)),
+                None => return String::new(),
+            },
+            None => {
+                let (host, port) =
+                    authority.split_at(authority.find(':').unwrap_or(authority.len()));
+                (host, port, |b| {
+                    b.is_ascii_alphanumeric() || b"-._".contains(&b)
+                })
+            }
         };
-        host.trim_end_matches('.').to_ascii_lowercase()
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let port = port.strip_prefix(':').unwrap_or(port);
+        let plain = !host.ends_with('.')
+            && host.bytes().all(allowed)
+            && port.len() <= 5
+            && port.bytes().all(|b| b.is_ascii_digit());
+        match plain {
+            true => host.to_ascii_lowercase(),
+            false => String::new(),
+        }
+    }
+
+    /// The first header that two readers could read differently, by its kind.
+    pub fn ambiguous_header(&self) -> Option<&'static str> {
+        /// Servers that know them take the path from them instead of the request line.
+        const SECOND_PATHS: [&str; 2] = ["x-original-url", "x-rewrite-url"];
+        let headers = &self.headers;
+        for name in ["content-type", "content-encoding", "content-length"] {
+            // Envoy joins repeated values of the headers it knows with a comma.
+            let joined = headers.get(name).is_some_and(|v| v.contains(&b','));
+            if joined || headers.single(name).is_err() {
+                return Some(name);
+            }
+        }
+        match headers.single("transfer-encoding") {
+            Ok(None) => {}
+            Ok(Some(v)) if v.eq_ignore_ascii_case(b"chunked") => {
+                // RFC 9112, section 6.3: the way requests are smuggled.
+                if headers.contains("content-length") {
+                    return Some("content-length");
+                }
+            }
+            Ok(Some(_)) | Err(_) => return Some("transfer-encoding"),
+        }
+        match headers.single("host") {
+            Ok(None) => {}
+            Ok(Some(v)) if v.eq_ignore_ascii_case(self.authority.as_bytes()) => {}
+            Ok(Some(_)) | Err(_) => return Some("host"),
+        }
+        // CGI and its heirs (Rack, WSGI) read `x_http_method` as `x-http-method`.
+        if headers.iter().any(|(name, _)| name.contains('_')) {
+            return Some("a name with an underscore");
+        }
+        SECOND_PATHS.into_iter().find(|name| headers.contains(name))
+    }
+
+    /// Whether the body is a form, or could be taken for one: some servers find a second method in it.
+    pub fn may_be_form(&self) -> bool {
+        let media = self.content_type();
+        media.is_empty()
+            || media == "application/x-www-form-urlencoded"
+            || media.starts_with("multipart/")
     }
 
     /// The media type of the body in lower case, without parameters; empty when absent.
@@ -123,4 +185,101 @@ fn media_type(headers: &Headers) -> String {
         .unwrap_or_default()
         .trim()
         .to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(authority: &str, headers: &[(&str, &str)]) -> RequestHead {
+        let pairs = headers
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec()));
+        RequestHead {
+            authority: authority.to_owned(),
+            headers: Headers::new(pairs.collect()),
+            ..RequestHead::default()
+        }
+    }
+
+    #[test]
+    fn a_host_is_plain_or_nothing() {
+        for (authority, host) in [
+            ("api.github.com", "api.github.com"),
+            ("API.GitHub.com:443", "api.github.com"),
+            ("api.github.com.", "api.github.com"),
+            ("api.github.com.:443", "api.github.com"),
+            ("127.0.0.1:10000", "127.0.0.1"),
+            ("[::1]:8080", "::1"),
+            ("[::1]", "::1"),
+            ("api.github.com..", ""),
+            ("user@api.github.com", ""),
+            ("evil.example:x@api.github.com", ""),
+            ("api.github.com:443:1", ""),
+            ("api.github.com:port", ""),
+            ("api.github.com,evil.example", ""),
+            ("api%2egithub.com", ""),
+            ("api.github\u{3002}com", ""),
+            ("evil.example/.github.com", ""),
+            ("evil.example\\.github.com", ""),
+            ("[::1", ""),
+            ("[::1]x", ""),
+            ("[evil.example]", ""),
+            ("", ""),
+        ] {
+            assert_eq!(head(authority, &[]).host(), host, "{authority:?}");
+        }
+    }
+
+    #[test]
+    fn headers_with_two_readings_are_found() {
+        let found = |headers: &[(&str, &str)]| head("a.example", headers).ambiguous_header();
+        assert_eq!(found(&[]), None);
+        assert_eq!(
+            found(&[
+                ("Host", "A.example"),
+                ("content-type", "application/json; charset=utf-8"),
+                ("transfer-encoding", "chunked"),
+                ("x-forwarded-host", "b.example"),
+            ]),
+            None
+        );
+        for (headers, name) in [
+            (
+                &[("content-length", "1"), ("content-length", "1")][..],
+                "content-length",
+            ),
+            (&[("content-length", "1,1")], "content-length"),
+            (
+                &[("content-type", "a/b"), ("content-type", "a/b")],
+                "content-type",
+            ),
+            (&[("content-encoding", "gzip, gzip")], "content-encoding"),
+            (
+                &[("transfer-encoding", "chunked"), ("content-length", "1")],
+                "content-length",
+            ),
+            (
+                &[("transfer-encoding", "gzip, chunked")],
+                "transfer-encoding",
+            ),
+            (
+                &[
+                    ("transfer-encoding", "chunked"),
+                    ("transfer-encoding", "chunked"),
+                ],
+                "transfer-encoding",
+            ),
+            (&[("host", "b.example")], "host"),
+            (&[("host", "a.example"), ("host", "a.example")], "host"),
+            (
+                &[("x_http_method_override", "DELETE")],
+                "a name with an underscore",
+            ),
+            (&[("X-Original-URL", "/admin")], "x-original-url"),
+            (&[("x-rewrite-url", "/admin")], "x-rewrite-url"),
+        ] {
+            assert_eq!(found(headers), Some(name), "{headers:?}");
+        }
+    }
 }

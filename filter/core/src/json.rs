@@ -6,6 +6,7 @@
 //! than [`MAX_DEPTH`] levels, and numbers that no `f64` holds. A fault names the place.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -117,6 +118,24 @@ pub fn parse_strict(bytes: &[u8]) -> Result<Value, JsonFault> {
         .end()
         .map_err(|e| trail.fault(&e, JsonFaultKind::TrailingData))?;
     Ok(value)
+}
+
+/// A name that the members of `object` have twice but for case. Go's `encoding/json` takes either for
+/// the same field, the last one wins, and it folds the long s and the Kelvin sign as well.
+pub fn twin(object: &Map<String, Value>) -> Option<&str> {
+    let folded = |name: &str| -> String {
+        let plain = name.chars().map(|c| match c {
+            '\u{17f}' => 's',
+            '\u{212a}' => 'k',
+            other => other,
+        });
+        plain.flat_map(char::to_lowercase).collect()
+    };
+    let mut seen = BTreeSet::new();
+    object
+        .keys()
+        .find(|name| !seen.insert(folded(name)))
+        .map(String::as_str)
 }
 
 /// What went wrong besides syntax, and the path to it, filled from the inside out while an error unwinds.
@@ -314,6 +333,29 @@ mod tests {
                 "{}",
                 String::from_utf8_lossy(text)
             );
+        }
+    }
+
+    #[test]
+    fn names_that_differ_in_case_alone_are_twins() {
+        let twin_of = |text: &str| {
+            let value = parse_strict(text.as_bytes()).unwrap();
+            twin(value.as_object().unwrap()).map(str::to_owned)
+        };
+        for text in [
+            r#"{"name":1,"Name":2}"#,
+            r#"{"params":1,"x":0,"param\u017f":2}"#,
+            r#"{"kind":1,"\u212aind":2}"#,
+            r#"{"\u0041":1,"a":2}"#,
+        ] {
+            assert!(twin_of(text).is_some(), "{text}");
+        }
+        for text in [
+            "{}",
+            r#"{"name":1,"names":2,"nam":3}"#,
+            r#"{"a":{"A":1},"b":{"a":1}}"#,
+        ] {
+            assert_eq!(twin_of(text), None, "{text}");
         }
     }
 

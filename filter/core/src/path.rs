@@ -27,7 +27,7 @@ pub enum PathFault {
     NotEncoded,
     /// `\`, plain or encoded.
     Backslash,
-    /// `;`, which some servers cut off together with what follows.
+    /// `;`, which some servers cut off together with what follows, and some read as `&` in a query.
     Parameter,
     /// `//`, plain or encoded, or an encoded slash at the edge of a segment.
     EmptySegment,
@@ -117,14 +117,20 @@ impl RequestPath {
     /// The only value of the query parameter `name`.
     ///
     /// # Errors
-    /// It came more than once: servers differ in which one they take.
+    /// It came more than once, or in brackets (`ref[]`, `ref[x]`, `[ref`): servers differ in which one
+    /// they take, and what of it.
     pub fn parameter(&self, name: &str) -> Result<Option<&str>, RepeatedParameter> {
-        let mut values = self.query.iter().filter(|(n, _)| n == name);
-        let first = values.next().map(|(_, value)| value.as_str());
-        match values.next() {
-            None => Ok(first),
-            Some(_) => Err(RepeatedParameter),
+        let mut values = self.query.iter().filter(|(n, _)| plain_name(n) == name);
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some((spelled, value)), None) if spelled == name => Ok(Some(value)),
+            (Some(_), _) => Err(RepeatedParameter),
         }
+    }
+
+    /// Whether the query has the parameter `name`, in whatever spelling.
+    pub fn has_parameter(&self, name: &str) -> bool {
+        self.query.iter().any(|(n, _)| plain_name(n) == name)
     }
 
     /// The path without its first `count` segments; the query stays.
@@ -141,6 +147,13 @@ impl fmt::Display for RequestPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "/{}", self.segments.join("/"))
     }
+}
+
+/// The name that Rack and PHP make of a parameter's: without blanks and brackets in front, and
+/// without what is in brackets behind it.
+fn plain_name(name: &str) -> &str {
+    let name = name.trim_start_matches([' ', '[', ']']);
+    name.split(['[', ']']).next().unwrap_or_default().trim_end()
 }
 
 fn segment(raw: &str) -> Result<String, PathFault> {
@@ -174,10 +187,18 @@ fn segment(raw: &str) -> Result<String, PathFault> {
 }
 
 fn read_query(raw: &str) -> Result<Vec<(String, String)>, PathFault> {
+    // Rack 2 splits at it as at `&`, Go drops the pair, others take it for a letter.
+    if raw.contains(';') {
+        return Err(PathFault::Parameter);
+    }
     let mut pairs = Vec::new();
     for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        pairs.push((decode(name, true)?, decode(value, true)?));
+        let (name, value) = (decode(name, true)?, decode(value, true)?);
+        if name.contains('\0') || value.contains('\0') {
+            return Err(PathFault::Control);
+        }
+        pairs.push((name, value));
     }
     Ok(pairs)
 }
@@ -266,6 +287,26 @@ mod tests {
     }
 
     #[test]
+    fn a_parameter_in_brackets_is_the_same_parameter_to_some() {
+        for query in [
+            "ref[]=a",
+            "ref[x]=a",
+            "[ref=a",
+            "%5Bref%5D=a",
+            "+ref=a",
+            "ref+=a",
+            "ref=a&ref[]=b",
+        ] {
+            let path = RequestPath::read(&format!("/x?{query}")).unwrap();
+            assert_eq!(path.parameter("ref"), Err(RepeatedParameter), "{query}");
+            assert!(path.has_parameter("ref"), "{query}");
+        }
+        let path = RequestPath::read("/x?reference=a&xref=b&filter[ref]=c").unwrap();
+        assert_eq!(path.parameter("ref"), Ok(None));
+        assert!(!path.has_parameter("ref"));
+    }
+
+    #[test]
     fn two_readings_are_refused() {
         use PathFault::*;
         let cases = [
@@ -313,6 +354,8 @@ mod tests {
             ("/a/%c0%ae", Utf8),
             ("/a/%ff", Utf8),
             ("/a?b=%ff", Utf8),
+            ("/a?b=1;ref=main", Parameter),
+            ("/a?b=main%00", Control),
         ];
         for (target, fault) in cases {
             assert_eq!(RequestPath::read(target), Err(fault), "{target:?}");

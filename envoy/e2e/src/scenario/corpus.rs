@@ -50,19 +50,72 @@ pub fn read_at(repository: &Repository, now_s: u64) -> Result<Vec<Scenario>> {
         let documents: Vec<Value> =
             serde_norway::from_str(&fs::read_to_string(&path)?).with_context(|| file.clone())?;
         for document in documents {
-            let scenario = one(document, &mint).with_context(|| file.clone())?;
-            ensure!(
-                names.insert(scenario.name.clone()),
-                "{file}: a second `{}`",
-                scenario.name
-            );
-            scenarios.push(Scenario {
-                file: file.clone(),
-                ..scenario
-            });
+            let group = format!("{file}: {}", document["name"]);
+            let cases = cases(document).with_context(|| group.clone())?;
+            for (case, document) in cases.into_iter().enumerate() {
+                let scenario = one(document, &mint).with_context(|| file.clone())?;
+                ensure!(
+                    names.insert(scenario.name.clone()),
+                    "{file}: a second `{}`",
+                    scenario.name
+                );
+                scenarios.push(Scenario {
+                    file: file.clone(),
+                    group: group.clone(),
+                    case,
+                    ..scenario
+                });
+            }
         }
     }
     Ok(scenarios)
+}
+
+/// A document, or one for each entry of its `each`.
+///
+/// # Errors
+/// An entry without a `case`, or a placeholder that it has no value for.
+fn cases(mut document: Value) -> Result<Vec<Value>> {
+    let Some(each) = document.as_object_mut().and_then(|d| d.remove("each")) else {
+        return Ok(vec![document]);
+    };
+    let entries = each.as_array().context("`each` is a list")?;
+    entries
+        .iter()
+        .map(|entry| {
+            let case = entry["case"].as_str().context("an entry without `case`")?;
+            let mut document = document.clone();
+            fill(&mut document, entry).with_context(|| case.to_owned())?;
+            let name = document["name"].as_str().unwrap_or_default();
+            document["name"] = Value::String(format!("{name}: {case}"));
+            Ok(document)
+        })
+        .collect()
+}
+
+/// Puts the entry's values where `{each:NAME}` stands: any value where it is the whole text, a text in
+/// the middle of one.
+fn fill(value: &mut Value, entry: &Value) -> Result<()> {
+    match value {
+        Value::String(text) => {
+            while let Some((before, rest)) = text.split_once("{each:") {
+                let (name, after) = rest.split_once('}').context("no closing brace")?;
+                let found = entry.get(name).with_context(|| format!("no `{name}`"))?;
+                if before.is_empty() && after.is_empty() {
+                    *value = found.clone();
+                    return Ok(());
+                }
+                let found = found
+                    .as_str()
+                    .with_context(|| format!("`{name}` is no text"))?;
+                *text = format!("{before}{found}{after}");
+            }
+            Ok(())
+        }
+        Value::Array(items) => items.iter_mut().try_for_each(|item| fill(item, entry)),
+        Value::Object(members) => members.values_mut().try_for_each(|m| fill(m, entry)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
 }
 
 /// One document of a file.

@@ -14,6 +14,12 @@ pub struct Scenario {
     /// The file it came from.
     #[serde(skip)]
     pub file: String,
+    /// Scenarios made of one document have this in common, and so their policy.
+    #[serde(skip)]
+    pub group: String,
+    /// Its number among those.
+    #[serde(skip)]
+    pub case: usize,
     /// The gateway's policy.
     #[serde(default)]
     pub policy: PolicySource,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Fault;
+use super::{Fault, second_method};
 use crate::head::RequestHead;
 use crate::json;
 use crate::reason::Reason;
@@ -30,7 +30,21 @@ pub(super) fn read_json(head: &RequestHead, body: &[u8]) -> Result<Value, Fault>
         other if other.ends_with("+json") => {}
         _ => return Err(Fault::unreadable("content-type is not JSON")),
     }
-    parse(body)
+    let value = parse(body)?;
+    if value.get(second_method::PARAMETER).is_some() {
+        return Err(Fault::unreadable("_method names a second method"));
+    }
+    Ok(value)
+}
+
+/// The members of `object`, none of which is there twice but for case.
+pub(super) fn without_twins(object: &Map<String, Value>) -> Result<&Map<String, Value>, Fault> {
+    match json::twin(object) {
+        None => Ok(object),
+        Some(_) => Err(Fault::unreadable(
+            "JSON: two names of one object differ in case alone",
+        )),
+    }
 }
 
 /// Refuses a body in a content coding: what is matched must be what the upstream reads.

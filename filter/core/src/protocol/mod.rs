@@ -33,6 +33,7 @@ pub mod github;
 mod http;
 pub mod mcp;
 mod openai;
+mod second_method;
 
 use serde_json::Value;
 
@@ -217,7 +218,11 @@ pub fn body_need(kind: ProtocolKind, head: &RequestHead, path: &RequestPath) -> 
     if refused_by_head(head, path).is_some() {
         return BodyNeed::None;
     }
-    kind.protocol().body_need(head, path)
+    let need = kind.protocol().body_need(head, path);
+    if need == BodyNeed::None && second_method::may_be_in_body(kind, head) {
+        return BodyNeed::Whole;
+    }
+    need
 }
 
 /// The operations of a request to a system of which nothing more is known. A body that is not there
@@ -245,7 +250,9 @@ pub fn operations(
 /// # Errors
 /// [`Undecided`] when the request can not be read, or could be read in two ways.
 pub fn judge(kind: ProtocolKind, request: &Request<'_>) -> Result<Judged, Undecided> {
-    let judged = match refused_by_head(request.head, request.path) {
+    let refused = refused_by_head(request.head, request.path)
+        .or_else(|| second_method::in_body(kind, request.head, request.body));
+    let judged = match refused {
         Some(fault) => Err(fault),
         None => kind.protocol().judge(request),
     };
@@ -279,31 +286,13 @@ pub fn is_refused_by_head(head: &RequestHead, path: &RequestPath) -> bool {
 
 /// What would make any reading of the request worthless.
 fn refused_by_head(head: &RequestHead, path: &RequestPath) -> Option<Fault> {
-    const OVERRIDES: [&str; 3] = [
-        "x-http-method-override",
-        "x-http-method",
-        "x-method-override",
-    ];
     if head.headers.contains("upgrade") || head.method.eq_ignore_ascii_case("CONNECT") {
         return Some(Fault::new(
             Reason::UpgradeRefused,
             "the request asks for another protocol",
         ));
     }
-    if let Some(name) = OVERRIDES.iter().find(|name| head.headers.contains(name)) {
-        return Some(Fault::new(
-            Reason::HeaderAmbiguous,
-            format!("{name} names a second method"),
-        ));
-    }
-    let names_method = |(name, _): &(String, String)| name == "_method";
-    if path.query().iter().any(names_method) {
-        return Some(Fault::new(
-            Reason::PathAmbiguous,
-            "_method names a second method",
-        ));
-    }
-    None
+    second_method::in_head(head, path)
 }
 
 /// GET, HEAD and OPTIONS change nothing (RFC 9110, section 9.2.1).

@@ -66,7 +66,9 @@ pub(super) fn described(judged: &Judged) -> String {
 fn only_what_decides_is_collected() {
     use BodyNeed::*;
     let cases = [
-        (ProtocolKind::Http, "POST", "/x", None),
+        // Without a type it may be a form, and a form may name a second method.
+        (ProtocolKind::Http, "POST", "/x", Whole),
+        (ProtocolKind::Http, "PUT", "/x", None),
         (ProtocolKind::GitHub, "GET", "/repos/a/b", None),
         (ProtocolKind::GitHub, "DELETE", "/repos/a/b", None),
         (ProtocolKind::GitHub, "PATCH", "/repos/a/b", Whole),
@@ -81,7 +83,7 @@ fn only_what_decides_is_collected() {
             ProtocolKind::GitHub,
             "POST",
             "/api/uploads/repos/a/b/releases/1/assets",
-            None,
+            Whole,
         ),
         (ProtocolKind::GitHub, "POST", "/graphql", Whole),
         (ProtocolKind::GitHub, "POST", "/api/graphql", Whole),
@@ -114,6 +116,34 @@ fn only_what_decides_is_collected() {
             need,
             "{method} {target}"
         );
+    }
+}
+
+#[test]
+fn an_upload_with_a_type_is_not_collected() {
+    let path = RequestPath::read("/api/uploads/repos/a/b/releases/1/assets?name=x").unwrap();
+    for (kind, media, need) in [
+        (ProtocolKind::GitHub, "application/zip", BodyNeed::None),
+        (
+            ProtocolKind::GitHub,
+            "multipart/form-data; boundary=x",
+            BodyNeed::Whole,
+        ),
+        (ProtocolKind::Http, "application/zip", BodyNeed::None),
+        (
+            ProtocolKind::Http,
+            "multipart/form-data; boundary=x",
+            BodyNeed::None,
+        ),
+        (
+            ProtocolKind::Http,
+            "application/x-www-form-urlencoded",
+            BodyNeed::Whole,
+        ),
+    ] {
+        let mut head = head("POST", "/x");
+        head.headers = Headers::new(vec![("content-type".to_owned(), media.as_bytes().to_vec())]);
+        assert_eq!(body_need(kind, &head, &path), need, "{media}");
     }
 }
 

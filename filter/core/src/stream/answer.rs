@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Stream;
 use crate::head::ResponseHead;
 use crate::mask::Format;
-use crate::policy::Action;
+use crate::policy::{self, Action};
 use crate::protocol::mcp::{self, Narrowing};
 use crate::protocol::{Answer, Request};
 
@@ -87,8 +87,17 @@ impl Stream {
         let variants = mcp::tool_variants(&request, github, tool);
         !variants.is_empty()
             && variants.iter().all(|operations| {
-                let verdict = policy.judge(identity, connection, operations);
-                verdict.action == Action::Deny && verdict.rule.is_some() && !verdict.paths_unknown
+                let call = policy::Request::new(
+                    identity,
+                    connection,
+                    &self.head,
+                    policy::Body::Unread,
+                    self.started.seconds(),
+                );
+                let verdict = policy.judge(&call, operations);
+                verdict.action == Action::Deny
+                    && verdict.rule.is_some()
+                    && verdict.unknown.is_none()
             })
     }
 

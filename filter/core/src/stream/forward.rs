@@ -18,6 +18,25 @@ const CALLER_CREDENTIALS: &[&str] = &[
     "private-token",
 ];
 
+/// Headers by which a caller could speak as the gateway, as Envoy (whose router retries a write when
+/// `x-envoy-retry-on` says so), or as a proxy that tells the upstream another host or path than was
+/// judged. What Envoy itself says of the client is removed by its route.
+fn is_ours_to_say(name: &str) -> bool {
+    const ENVOY: [&str; 4] = [
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-envoy-external-address",
+        "x-envoy-internal",
+    ];
+    const ROUTING: [&str; 4] = ["forwarded", "x-host", "x-original-host", "x-original-uri"];
+    let spoken_for = ["x-envoy-", "x-forwarded-"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
+    name.starts_with("x-countersign-")
+        || (spoken_for && !ENVOY.contains(&name))
+        || ROUTING.contains(&name)
+}
+
 /// What a caller without a token is asked to sign in to.
 const REALM: &str = "countersign";
 
@@ -110,14 +129,8 @@ impl Stream {
                 set.push((header.clone(), value.expose().as_bytes().to_vec()));
             }
         }
-        remove.extend(
-            self.head
-                .headers
-                .iter()
-                .map(|(n, _)| n)
-                .filter(|n| n.starts_with("x-countersign-"))
-                .map(str::to_owned),
-        );
+        let names = self.head.headers.iter().map(|(n, _)| n);
+        remove.extend(names.filter(|n| is_ours_to_say(n)).map(str::to_owned));
         if self.connection().is_some_and(|c| c.mcp.read_only) {
             set.push(("x-mcp-readonly".to_owned(), b"true".to_vec()));
         }

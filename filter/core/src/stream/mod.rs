@@ -400,17 +400,9 @@ impl Stream {
             }
         }
         self.style = protocol::head_style(connection.protocol, &self.head, self.path.as_ref());
-        for name in ["content-type", "content-encoding", "content-length"] {
-            // Envoy joins repeated values of the headers it knows with a comma.
-            let joined = self
-                .head
-                .headers
-                .get(name)
-                .is_some_and(|v| v.contains(&b','));
-            if joined || self.head.headers.single(name).is_err() {
-                self.undecided(worker, Reason::HeaderAmbiguous, name, now);
-                return;
-            }
+        if let Some(name) = self.head.ambiguous_header() {
+            self.undecided(worker, Reason::HeaderAmbiguous, name, now);
+            return;
         }
         self.plan_body(connection);
     }

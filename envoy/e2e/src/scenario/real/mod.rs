@@ -1,4 +1,5 @@
-//! Scenarios on real Envoy: the shipped listener once for every scenario, each with its own policy.
+//! Scenarios on real Envoy: the shipped listener once for every policy, that is for all the cases of a
+//! scenario together.
 //!
 //! Left to the other runners is what cannot be told from outside, and what takes a real minute.
 
@@ -31,6 +32,8 @@ pub struct Real {
     _envoy: Process,
     world: World,
     listeners: Vec<SocketAddr>,
+    /// Number of the listener of each scenario.
+    listener_of: Vec<usize>,
 }
 
 /// Whether a scenario can be played on real Envoy: by what it says, and by what it needs.
@@ -65,16 +68,26 @@ pub fn playable(scenario: &Scenario) -> bool {
 }
 
 impl Real {
-    /// Starts Envoy with a listener for each of `scenarios`.
+    /// Starts Envoy with a listener for each policy of `scenarios`.
     ///
     /// # Errors
     /// No Envoy, or it does not take a policy.
     pub fn start(repository: &Repository, scenarios: &[&Scenario], dir: &Path) -> Result<Self> {
         let world = World::start()?;
+        let mut policies: Vec<&Scenario> = Vec::new();
+        let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut listener_of = Vec::new();
+        for scenario in scenarios {
+            let number = *numbers.entry(&scenario.group).or_insert(policies.len());
+            if number == policies.len() {
+                policies.push(scenario);
+            }
+            listener_of.push(number);
+        }
         let config = dir.join("envoy.json");
         std::fs::write(
             &config,
-            bootstrap(repository, scenarios, &world, dir)?.to_string(),
+            bootstrap(repository, &policies, &world, dir)?.to_string(),
         )?;
         let mut command = Command::new(repository.envoy()?);
         command.arg("-c").arg(&config).args([
@@ -95,11 +108,12 @@ impl Real {
                 .ok()
                 .filter(|address| address.contains(':'))
         })?;
-        let listeners = envoy.wait_for("listeners", |_| addresses(&admin, scenarios.len()))?;
+        let listeners = envoy.wait_for("listeners", |_| addresses(&admin, policies.len()))?;
         Ok(Real {
             _envoy: envoy,
             world,
             listeners,
+            listener_of,
         })
     }
 
@@ -126,7 +140,10 @@ impl Real {
                 scene.upstream = step.upstream.clone();
                 scene.forwarded = None;
             }
-            let address = self.listeners.get(index).context("no listener")?;
+            let listener = self.listener_of.get(index).copied();
+            let address = listener
+                .and_then(|number| self.listeners.get(number))
+                .context("no listener")?;
             let mut exchange = exchange(*address, &step.request, cut)?;
             let reached = self
                 .world

@@ -141,7 +141,10 @@ fn members(
         return Ok(Map::new());
     }
     match body::read_json(head, bytes)? {
-        Value::Object(members) => Ok(members),
+        Value::Object(members) => {
+            body::without_twins(&members)?;
+            Ok(members)
+        }
         Value::Null => Ok(Map::new()),
         Value::Array(items) if found.row.effect.source.is_list() => {
             Ok(attributes::listed(found, items))

@@ -108,6 +108,9 @@ struct Found<'n> {
 
 impl Found<'_> {
     fn read_request(&mut self, request: &Value) -> Result<(), Fault> {
+        if let Value::Object(members) = request {
+            body::without_twins(members)?;
+        }
         let text = |name: &str| match request.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str())),
