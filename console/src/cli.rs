@@ -14,6 +14,7 @@ use crate::data_folder::DataFolder;
 use crate::dev_idp::keys::Algorithm;
 use crate::dev_idp::token::{self, Claims, parse_claim};
 use crate::failure::Failure;
+use crate::ledger::command::{self, Ledger};
 use crate::ledger::note::is_name;
 use crate::people::{self, Person, UserError};
 use crate::policy::check;
@@ -59,6 +60,9 @@ enum Command {
     /// The changes are made on the parsed file; a listener or cluster that is not in it is an
     /// error. What is printed is JSON, which Envoy loads under a name that ends in .json or .yaml.
     Bootstrap(Bootstrap),
+    /// Verify, prove and keep the audit ledger
+    #[command(subcommand)]
+    Ledger(Ledger),
     /// Print an identity token of a development console
     ///
     /// It works on a data folder that `countersign serve --dev` has made, and on no other. The
@@ -239,6 +243,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             };
             print(&bootstrap::changed(&asked.file, &changes)?)?;
         }
+        Command::Ledger(asked) => return command::run(asked, print),
         Command::Token(asked) => {
             let claims = Claims {
                 subject: asked.subject,

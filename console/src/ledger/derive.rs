@@ -13,7 +13,8 @@ use super::read;
 use crate::exchanges;
 use crate::store::{StoreError, meta};
 
-const DERIVED_TO: &str = "derived_to";
+/// Where the position stands in `meta`.
+pub(super) const DERIVED_TO: &str = "derived_to";
 
 /// How far the derived tables are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
