@@ -74,5 +74,7 @@ pub fn reset(c: &Connection) -> Result<(), StoreError> {
         "INSERT INTO record_words (record_words) VALUES ('delete-all')",
         [],
     )?;
+    // Rows of exchanges are counted from 1 again.
+    c.execute("DELETE FROM sqlite_sequence WHERE name = 'exchanges'", [])?;
     meta::set(c, DERIVED_TO, "0")
 }

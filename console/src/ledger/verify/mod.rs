@@ -62,6 +62,8 @@ pub enum What {
     Changed,
     Cut,
     Unsigned,
+    /// The key that is trusted is none of this ledger's.
+    Foreign,
     Signature,
     Body,
     Tree,
@@ -177,9 +179,11 @@ pub fn verify(c: &Connection, against: &Against) -> Result<Report, StoreError> {
             tracing::debug!("derived tables are not compared: the entries are not right");
         }
     }
-    // The first entry that is wrong comes first; what concerns no entry comes last.
-    report
-        .findings
-        .sort_by_key(|finding| finding.entry.unwrap_or(i64::MAX));
+    // Of another ledger nothing else counts. Else the first entry that is wrong comes first, and what
+    // concerns no entry comes last.
+    report.findings.sort_by_key(|finding| match finding.what {
+        What::Foreign => -1,
+        _ => finding.entry.unwrap_or(i64::MAX),
+    });
     Ok(report)
 }

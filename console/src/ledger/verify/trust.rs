@@ -39,7 +39,7 @@ pub(super) fn trusted(
     };
     let Some(place) = announced.iter().position(|a| a.verifier == against.key) else {
         report.add(
-            What::Signature,
+            What::Foreign,
             None,
             format!(
                 "the key {} is none of this ledger's: it is another ledger, or its first entry was changed",
