@@ -307,8 +307,17 @@ impl Policy {
     /// Whether any rule asks in which repository or on which ref something happens.
     pub fn names_places(&self) -> bool {
         let asks = |rule: &Rule| {
-            let condition = &rule.condition;
-            !condition.repos.is_empty() || !condition.refs.is_empty()
+            let (condition, except) = (&rule.condition, &rule.except);
+            [
+                &condition.repos,
+                &condition.owners,
+                &condition.refs,
+                &except.repos,
+                &except.owners,
+                &except.refs,
+            ]
+            .iter()
+            .any(|globs| !globs.is_empty())
         };
         self.rules.iter().any(asks)
     }

@@ -15,9 +15,12 @@
 //!   about, or of each item of the list that it gives; never deeper. The repository is that of the
 //!   *request's* path, or `full_name` beside the id where the object is a repository.
 //! - GraphQL ([`Lesson`]): `id` at a path that the *request's* selection spells out, from
-//!   `repository(owner:, name:)` through fields that belong to that repository, none of them
-//!   aliased. An alias anywhere beside such a path that looks like one of its members, and nothing
-//!   at all is taken from that answer. The repository is the one that the request named.
+//!   `repository(owner:, name:)` through fields whose objects belong to that repository. `id` (and
+//!   `name` and `prefix` of a ref) must be the field of that name and no alias. The objects on the
+//!   way may be aliased, as `gh` does (`issue: issueOrPullRequest(number: 1)`): what counts is the
+//!   field, and that no other field of the selection has the same key. Where one has, or anything
+//!   goes by the name of an id, nothing at all is taken from that answer. The repository is the one
+//!   that the request named, never one that the answer names.
 //! - Nothing is taken from batches, from requests that were refused, or of ids beyond [`MAX_ID`].
 //!
 //! An entry is of one connection and host: what one upstream tells is not used for another. It dies

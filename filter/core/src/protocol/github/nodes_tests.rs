@@ -151,6 +151,11 @@ fn graphql_tells_of_what_the_request_named() {
             "R_1=acme/web",
         ),
         (
+            "{ repository(owner: \"acme\", name: \"web\") { issue: issueOrPullRequest(number: 1) { ... on Issue { id title } ... on PullRequest { id } } l000: label(name: \"bug\") { id } } }",
+            json!({ "repository": { "issue": { "id": "I_1" }, "l000": { "id": "LA_1" } } }),
+            "I_1=acme/web, LA_1=acme/web",
+        ),
+        (
             "{ repository(owner: \"acme\", name: \"web\") { pullRequests(first: 2) { nodes { id headRepository { id } } edges { node { id } } } } }",
             json!({ "repository": { "pullRequests": { "nodes": [{ "id": "PR_1", "headRepository": { "id": "R_9" } }, null], "edges": [{ "node": { "id": "PR_2" } }] } } }),
             "PR_1=acme/web, PR_2=acme/web",
@@ -188,7 +193,9 @@ fn graphql_tells_nothing_that_the_request_could_have_made_up() {
         "{ repository: viewer { id } }",
         "{ repository: node(id: \"R_VICTIM\") { id } }",
         "{ repository(owner: \"acme\", name: \"web\") { id } repository: node(id: \"R_VICTIM\") { id } }",
-        "{ repository(owner: \"acme\", name: \"web\") { x: issue(number: 1) { id } } }",
+        "{ repository(owner: \"acme\", name: \"web\") { issue(number: 1) { id } issue: parent { id } } }",
+        "{ repository(owner: \"acme\", name: \"web\") { x: parent { id } x: issue(number: 1) { id } } }",
+        "{ repository(owner: \"acme\", name: \"web\") { ... { x: parent { id } } ...F } } fragment F on Repository { x: issue(number: 1) { id } }",
         "{ repository(owner: \"acme\", name: \"web\") { parent { id } owner { id } } }",
         "query A { repository(owner: \"acme\", name: \"web\") { id } } query B { viewer { login } }",
         "{ r: node(id: \"R_VICTIM\") { id } }",

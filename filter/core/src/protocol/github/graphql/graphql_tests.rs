@@ -1,6 +1,7 @@
 use super::*;
 use crate::head::Headers;
 use crate::operation::Target;
+use crate::protocol::github::nodes::Node;
 use crate::protocol::tests::{describe, head};
 use serde_json::json;
 
@@ -464,4 +465,52 @@ fn what_a_mutation_answers_is_read_too() {
 fn the_lists_of_names_are_sorted_and_the_table_reads() {
     assert!(reach::table().len() > 170);
     assert!(reach::lists_are_sorted());
+}
+
+/// What `gh` 2.23.0 sends for its everyday commands, taken from the program itself. All of it is
+/// provably in one organisation, once an answer has told the ids.
+#[test]
+fn what_gh_asks_stays_in_its_organisation() {
+    const SEEN: &str = include_str!("../../../../../../testdata/github/gh-2.23.0.jsonl");
+    const IDS: [&str; 5] = [
+        "PR_kwDO0010010002",
+        "I_kwDO0010010001",
+        "LA_1",
+        "R_kgDO001001",
+        "R_kgDO001002",
+    ];
+    let node = |id: &&str| {
+        let repo = if *id == "R_kgDO001002" {
+            "acme/api"
+        } else {
+            "acme/web"
+        };
+        let node = Node {
+            repo: repo.to_owned(),
+            reference: None,
+        };
+        ((*id).to_owned(), node)
+    };
+    let nodes = Nodes::new(IDS.iter().map(node).collect());
+    let mut commands = 0;
+    for line in SEEN.lines() {
+        let seen: Value = serde_json::from_str(line).unwrap();
+        let command = seen["command"].as_str().unwrap();
+        let head = head("POST", "/graphql");
+        let path = RequestPath::read(&head.path).unwrap();
+        let body = seen["body"].to_string();
+        let (operations, _) = operations(&head, &path, body.as_bytes(), &nodes)
+            .unwrap_or_else(|fault| panic!("{command}: {fault:?}"));
+        for operation in &operations {
+            // Whose account a new repository goes to is an id of no repository.
+            let ours = match operation.owner() {
+                Target::Known(owner) => owner == "acme",
+                Target::None => operation.name == "github.read",
+                Target::Any => operation.name == "repo.create",
+            };
+            assert!(ours, "{command}: {operation:?}");
+        }
+        commands += 1;
+    }
+    assert!(commands > 30);
 }

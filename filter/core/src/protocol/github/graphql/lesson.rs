@@ -1,10 +1,11 @@
 //! Which ids of an answer are those of the repository that its request named. The reasons are in
 //! [`nodes`](super::super::nodes).
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use bluejay_core::AsIter;
-use bluejay_parser::ast::executable::{ExecutableDocument, Field, Selection, SelectionSet};
+use bluejay_parser::ast::executable::{ExecutableDocument, Field, SelectionSet};
 
 use super::super::nodes::{Lesson, Plan, RefName};
 use super::document::{Fragments, Kind, Root, Step, step};
@@ -73,12 +74,9 @@ pub(super) fn lesson(
             scope: &root.scope,
             budget: &mut budget,
         };
-        let mut plan = Plan {
-            repo,
-            ..Plan::default()
-        };
-        walk.below(root.field.selection_set()?, at, &mut plan, 0)?;
-        plans.push((key.to_owned(), plan));
+        let mut draft = Draft::default();
+        walk.below(root.field.selection_set()?, at, &mut draft, 0)?;
+        plans.push((key.to_owned(), draft.plan(&repo)));
     }
     (!plans.is_empty()).then_some(Lesson::GraphQl(plans))
 }
@@ -105,6 +103,30 @@ fn start(root: &Root<'_>, operations: &[Operation]) -> Option<(Rc<str>, bool)> {
     }
 }
 
+/// A plan that is being read off a selection.
+#[derive(Default)]
+struct Draft<'d> {
+    /// Every response key of the object, and the field that it is of.
+    keys: HashMap<&'d str, &'d str>,
+    id: bool,
+    name: Option<RefName>,
+    below: Vec<(&'d str, Draft<'d>)>,
+}
+
+impl Draft<'_> {
+    fn plan(self, repo: &Rc<str>) -> Plan {
+        let below = self.below.into_iter();
+        Plan {
+            repo: Rc::clone(repo),
+            id: self.id,
+            name: self.name,
+            below: below
+                .map(|(key, d)| (key.to_owned(), d.plan(repo)))
+                .collect(),
+        }
+    }
+}
+
 struct Walk<'w, 'd> {
     fragments: &'w Fragments<'d>,
     scope: &'w Scope<'d>,
@@ -112,12 +134,12 @@ struct Walk<'w, 'd> {
 }
 
 impl<'d> Walk<'_, 'd> {
-    /// Fills `plan` from a selection; nothing at all may be learnt where this gives nothing.
+    /// Fills `draft` from a selection; nothing at all may be learnt where this gives nothing.
     fn below(
         &mut self,
         set: &'d SelectionSet<'d>,
         object: bool,
-        plan: &mut Plan,
+        draft: &mut Draft<'d>,
         depth: usize,
     ) -> Option<()> {
         if depth > MAX_DEPTH {
@@ -125,44 +147,35 @@ impl<'d> Walk<'_, 'd> {
         }
         for selection in set.iter() {
             *self.budget = self.budget.checked_sub(1)?;
-            self.selection(selection, object, plan, depth)?;
+            match step(selection, self.fragments).ok()? {
+                Step::Field(field) => self.field(field, object, draft, depth)?,
+                Step::Inline(set) | Step::Fragment(_, set) => {
+                    self.below(set, object, draft, depth + 1)?;
+                }
+            }
         }
         Some(())
     }
 
-    fn selection(
+    fn field(
         &mut self,
-        selection: &'d Selection<'d>,
+        field: &'d Field<'d>,
         object: bool,
-        plan: &mut Plan,
+        draft: &mut Draft<'d>,
         depth: usize,
     ) -> Option<()> {
-        let field = match step(selection, self.fragments).ok()? {
-            Step::Field(field) => field,
-            Step::Inline(set) | Step::Fragment(_, set) => {
-                return self.below(set, object, plan, depth + 1);
-            }
-        };
         let name = field.name().as_str();
-        if field.response_key() != name {
-            // What goes by a name that it has not got could be anything.
-            let key = field.response_key();
-            let taken = [OBJECTS, PAGES, READ]
-                .iter()
-                .any(|names| names.contains(&key));
-            return (!taken).then_some(());
+        let key = field.response_key();
+        let known = draft.keys.insert(key, name);
+        if known.is_some_and(|other| other != name) || (READ.contains(&key) && key != name) {
+            // Two fields of one name in the answer, or a text that goes by the name of an id.
+            return None;
         }
         let Some(set) = field.selection_set() else {
             match name {
-                "id" => plan.id |= object,
-                "prefix" => {
-                    if plan
-                        .name
-                        .as_ref()
-                        .is_some_and(|n| !matches!(n, RefName::Asked(_)))
-                    {
-                        plan.name = Some(RefName::Written);
-                    }
+                "id" => draft.id |= object,
+                "prefix" if matches!(draft.name, Some(RefName::After(_) | RefName::Unknown)) => {
+                    draft.name = Some(RefName::Written);
                 }
                 _ => {}
             }
@@ -171,26 +184,25 @@ impl<'d> Walk<'_, 'd> {
         if !OBJECTS.contains(&name) && !PAGES.contains(&name) {
             return Some(());
         }
-        let at = plan.below.iter().position(|(known, _)| known == name);
+        let at = draft.below.iter().position(|(known, _)| *known == key);
         if at.is_some() && field.arguments().is_some() {
             // Asked twice: with the same arguments, or this is no valid document.
             return None;
         }
         let at = at.unwrap_or_else(|| {
-            let below = Plan {
-                repo: Rc::clone(&plan.repo),
-                name: self.ref_name(field, plan),
-                ..Plan::default()
+            let below = Draft {
+                name: self.ref_name(field, draft),
+                ..Draft::default()
             };
-            plan.below.push((name.to_owned(), below));
-            plan.below.len() - 1
+            draft.below.push((key, below));
+            draft.below.len() - 1
         });
-        let (_, below) = plan.below.get_mut(at)?;
+        let (_, below) = draft.below.get_mut(at)?;
         self.below(set, true, below, depth + 1)
     }
 
     /// How the object of a field tells its name, if it is a ref.
-    fn ref_name(&self, field: &'d Field<'d>, of: &Plan) -> Option<RefName> {
+    fn ref_name(&self, field: &'d Field<'d>, of: &Draft<'d>) -> Option<RefName> {
         let argument = |name: &str| {
             let arguments = self.scope.arguments(field.arguments()).ok()?;
             arguments.get(name).text().map(str::to_owned)

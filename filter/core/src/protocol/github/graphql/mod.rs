@@ -207,3 +207,7 @@ fn schema_read() -> Operation {
 #[cfg(test)]
 #[path = "graphql_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "spelling_tests.rs"]
+mod spelling_tests;
