@@ -31,6 +31,7 @@ impl Stream {
             Answer::Tools { .. } => {
                 self.caller.is_some() && self.connection().is_some_and(|c| c.mcp.narrow_tools)
             }
+            Answer::Nodes(_) => self.policy.names_places(),
         }
     }
 
@@ -44,7 +45,7 @@ impl Stream {
                 let events = format == Format::EventStream;
                 Some(Reader::Tools(Narrowing::new(ids.clone(), events)))
             }
-            (Answer::AsIs | Answer::Tools { .. }, _) => None,
+            (Answer::AsIs | Answer::Tools { .. } | Answer::Nodes(_), _) => None,
         }
     }
 

@@ -107,6 +107,13 @@ pub(crate) fn within(first: &Operation, query: Option<&str>) -> Vec<Operation> {
         .collect()
 }
 
+/// The repositories and accounts that a query is bounded to, in pairs; one of everything where it is
+/// not provably bounded.
+pub(super) fn places(query: &str) -> Vec<(Target, Target)> {
+    let bounds = bounds(query).unwrap_or_else(|| vec![Bound::default()]);
+    bounds.into_iter().map(|b| (b.repo, b.account)).collect()
+}
+
 /// One place that a search looks into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Bound {

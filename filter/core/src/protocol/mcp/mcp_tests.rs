@@ -161,6 +161,7 @@ fn the_policy_and_the_host_say_whose_server_it_is() {
         let context = Context {
             connection: "tools",
             mcp_server: named,
+            ..Context::default()
         };
         let request = Request {
             head: &head,
