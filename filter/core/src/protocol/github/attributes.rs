@@ -240,7 +240,7 @@ fn plain(found: &Found<'_>) -> Operation {
         write: row.method != Method::Get && !name.ends_with(".read"),
         ..Operation::default()
     };
-    if row.effect.reach == Reach::Repositories && operation.repo == Target::None {
+    if row.effect.reach == Reach::Repositories {
         operation.repo = Target::Any;
     }
     // A write that names neither is about the account behind the credential, which the request
@@ -409,3 +409,7 @@ pub(super) fn account_in(fields: &Fields<'_>, member: &str) -> Result<Target, Fa
         None => Target::Any,
     })
 }
+
+#[cfg(test)]
+#[path = "attributes_tests.rs"]
+mod tests;
