@@ -213,7 +213,11 @@ pub(super) fn operations(found: &Found<'_>, fields: &Fields<'_>) -> Result<Vec<O
             let disable = found
                 .capture("enablement")
                 .is_none_or(|e| e.contains("dis"));
-            let name = ["security.enable", "security.disable"][usize::from(disable)];
+            let name = if disable {
+                "security.disable"
+            } else {
+                "security.enable"
+            };
             more.push(derived(&first, name, &[]));
         }
         Source::Search => return search::operations(&first, fields),
