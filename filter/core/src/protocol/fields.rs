@@ -60,15 +60,6 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// `name` as it is shown: text bare, numbers and booleans as JSON. Lists and objects are absent.
-    pub(super) fn shown(&self, name: &str) -> Result<Option<String>, Fault> {
-        Ok(match self.get(name)? {
-            Some(Field::Query(text)) => Some(text.to_owned()),
-            Some(Field::Json(value)) => shown(value),
-            None => None,
-        })
-    }
-
     /// The array `name`, or nothing where there is none.
     pub(super) fn list(&self, name: &str) -> Result<Option<&'a [Value]>, Fault> {
         match self.get(name)? {

@@ -213,7 +213,11 @@ pub(super) fn operations(found: &Found<'_>, fields: &Fields<'_>) -> Result<Vec<O
             let disable = found
                 .capture("enablement")
                 .is_none_or(|e| e.contains("dis"));
-            let name = ["security.enable", "security.disable"][usize::from(disable)];
+            let name = if disable {
+                "security.disable"
+            } else {
+                "security.enable"
+            };
             more.push(derived(&first, name, &[]));
         }
         Source::Search => return search::operations(&first, fields),
@@ -240,7 +244,7 @@ fn plain(found: &Found<'_>) -> Operation {
         write: row.method != Method::Get && !name.ends_with(".read"),
         ..Operation::default()
     };
-    if row.effect.reach == Reach::Repositories && operation.repo == Target::None {
+    if row.effect.reach == Reach::Repositories {
         operation.repo = Target::Any;
     }
     // A write that names neither is about the account behind the credential, which the request
@@ -409,3 +413,7 @@ pub(super) fn account_in(fields: &Fields<'_>, member: &str) -> Result<Target, Fa
         None => Target::Any,
     })
 }
+
+#[cfg(test)]
+#[path = "attributes_tests.rs"]
+mod tests;

@@ -22,11 +22,11 @@ POST /user/repos {"name":"x"}
 POST /orgs/acme/repos {"name":"New"}
     = repo.create acme/new - - @ repos/create-in-org
 POST /repos/acme/tpl/generate {"owner":"acme","name":"n"}
-    = repo.create acme/n - - @ repos/create-using-template
+    = repo.create acme/n - - + repo.read acme/tpl - - @ repos/create-using-template
 POST /repos/acme/web/forks
-    = repo.fork acme/web - - @ repos/create-fork
+    = repo.fork acme/web - - + repo.create * - - @ repos/create-fork
 POST /repos/acme/web/transfer {"new_owner":"evil"}
-    = repo.transfer acme/web - - @ repos/transfer
+    = repo.transfer acme/web - - + repo.create evil/web - - @ repos/transfer
 PATCH /repos/acme/web {"description":"d"}
     = repo.update acme/web - - @ repos/update
 PATCH /repos/acme/web {"private":false,"archived":true,"default_branch":"x"}
@@ -78,7 +78,7 @@ POST /repos/acme/web/merge-upstream {"branch":"main"}
 POST /repos/acme/web/pulls {"base":"main","head":"x"}
     = pr.create acme/web - - @ pulls/create
 PUT /repos/acme/web/pulls/7/update-branch
-    = pr.update_branch acme/web - - @ pulls/update-branch
+    = pr.update_branch acme/web * - @ pulls/update-branch
 POST /repos/acme/web/pulls/7/reviews {"event":"COMMENT"}
     = pr.review acme/web * - @ pulls/create-review
 POST /repos/acme/web/pulls/7/reviews {"event":"APPROVE"}
