@@ -50,9 +50,10 @@ pub fn read_at(repository: &Repository, now_s: u64) -> Result<Vec<Scenario>> {
         let documents: Vec<Value> =
             serde_norway::from_str(&fs::read_to_string(&path)?).with_context(|| file.clone())?;
         for document in documents {
-            let group = format!("{file}: {}", document["name"]);
-            let cases = cases(document).with_context(|| group.clone())?;
+            let title = format!("{file}: {}", document["name"]);
+            let cases = cases(document).with_context(|| title.clone())?;
             for (case, document) in cases.into_iter().enumerate() {
+                let group = format!("{title} {}", document["policy"]);
                 let scenario = one(document, &mint).with_context(|| file.clone())?;
                 ensure!(
                     names.insert(scenario.name.clone()),
@@ -61,7 +62,7 @@ pub fn read_at(repository: &Repository, now_s: u64) -> Result<Vec<Scenario>> {
                 );
                 scenarios.push(Scenario {
                     file: file.clone(),
-                    group: group.clone(),
+                    group,
                     case,
                     ..scenario
                 });

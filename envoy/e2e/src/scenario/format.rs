@@ -14,7 +14,7 @@ pub struct Scenario {
     /// The file it came from.
     #[serde(skip)]
     pub file: String,
-    /// Scenarios made of one document have this in common, and so their policy.
+    /// What scenarios made of one document have in common that have one policy.
     #[serde(skip)]
     pub group: String,
     /// Its number among those.
