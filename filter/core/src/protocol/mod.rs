@@ -34,8 +34,11 @@ mod http;
 pub mod mcp;
 mod openai;
 mod second_method;
+mod vocabulary;
 
 use serde_json::Value;
+
+pub use vocabulary::{Facets, Vocabulary, vocabulary};
 
 use crate::denial::DenialStyle;
 use crate::head::RequestHead;
