@@ -17,6 +17,8 @@ use super::verify::{Against, Report, verify};
 use super::{bundle, checkpoint, derive, health, hold, keys, read, tree};
 use crate::clock::{Clock, Millis, parse_duration, parse_moment, readable};
 use crate::data_folder::DataFolder;
+use crate::export::command::{Export, export};
+use crate::export::evidence::{Evidence, evidence};
 use crate::failure::Failure;
 use crate::store::{self, Store, StoreError};
 
@@ -49,6 +51,10 @@ pub enum Ledger {
     Status(Status),
     /// Write the whole ledger to a file that `countersign ledger verify` checks
     Bundle(Bundle),
+    /// Write the trail in a form that other systems read, or send it to them
+    Export(Box<Export>),
+    /// Make one file of what was recorded of somebody in a time, with what proves it
+    Evidence(Evidence),
 }
 
 #[derive(Args)]
@@ -236,6 +242,8 @@ pub fn run(
             ))?;
         }
         Ledger::Hold(asked) => run_hold(asked, now, print)?,
+        Ledger::Export(asked) => export(&asked)?,
+        Ledger::Evidence(asked) => evidence(&asked)?,
         Ledger::Status(asked) => {
             let health = open(&asked.data)?.read_now(|c| health::health(c, now))?;
             if asked.json {

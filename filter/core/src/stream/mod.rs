@@ -134,6 +134,8 @@ pub struct Stream {
     request_recorded: bool,
     /// The released request has been handed on: its body now comes piece by piece.
     flowing: bool,
+    /// When the request went on.
+    released: Option<Now>,
     response: Response,
     effects: Vec<Effect>,
 }
@@ -180,6 +182,7 @@ impl Stream {
             hold: None,
             request_recorded: false,
             flowing: false,
+            released: None,
             response: Response::default(),
             effects: Vec::new(),
         }
