@@ -22,11 +22,17 @@ fn countersign(args: &[&str]) -> Command {
 
 /// A console that takes these records, and then stops.
 fn recorded(data: &Path, records: &[Value]) {
-    let mut child = countersign(&["serve", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = countersign(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        data.to_str().unwrap(),
+    ])
+    .stdout(Stdio::piped())
+    .stderr(Stdio::null())
+    .spawn()
+    .unwrap();
     let mut line = String::new();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     out.read_line(&mut line).unwrap();
@@ -54,7 +60,10 @@ fn sh(command: &str, folder: &Path) -> Output {
     Command::new("sh")
         .args(["-ec", command])
         .current_dir(folder)
-        .env("PATH", format!("{}:{path}", program.parent().unwrap().display()))
+        .env(
+            "PATH",
+            format!("{}:{path}", program.parent().unwrap().display()),
+        )
         .output()
         .unwrap()
 }
@@ -92,10 +101,32 @@ fn fixture(folder: &Path) -> std::path::PathBuf {
     records.push(record("countersign.outcome", &own(10)));
     recorded(&data, &records);
     let pack = folder.join("pack.zip");
-    let arguments = ["ledger", "evidence", "--user", "alice", "--from", "2020-01-01", "--data"];
-    let made = countersign(&arguments).arg(&data).arg("--out").arg(&pack).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let again = countersign(&arguments).arg(&data).arg("--out").arg(&pack).output().unwrap();
+    let arguments = [
+        "ledger",
+        "evidence",
+        "--user",
+        "alice",
+        "--from",
+        "2020-01-01",
+        "--data",
+    ];
+    let made = countersign(&arguments)
+        .arg(&data)
+        .arg("--out")
+        .arg(&pack)
+        .output()
+        .unwrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let again = countersign(&arguments)
+        .arg(&data)
+        .arg("--out")
+        .arg(&pack)
+        .output()
+        .unwrap();
     assert!(!again.status.success(), "evidence was overwritten");
     let unpacked = folder.join("pack");
     let mut zip = zip::ZipArchive::new(std::fs::File::open(&pack).unwrap()).unwrap();
@@ -112,12 +143,16 @@ fn a_pack_verifies_by_its_own_commands_and_not_when_it_was_changed() {
     assert_eq!(commands.len(), 2, "{verify}");
     for command in &commands {
         let ran = sh(command, &pack);
-        let told = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+        let told = String::from_utf8_lossy(&ran.stdout).into_owned()
+            + &String::from_utf8_lossy(&ran.stderr);
         assert!(ran.status.success(), "{command}: {told}");
     }
     let ledger = pack.join("ledger.ndjson");
     let text = std::fs::read_to_string(&ledger).unwrap();
-    assert!(text.contains("alice") && !text.contains("ci-runner"), "{text}");
+    assert!(
+        text.contains("alice") && !text.contains("ci-runner"),
+        "{text}"
+    );
     // Another place in the trail is another leaf.
     let changed = text.replacen("alice", "alicf", 1);
     assert_ne!(changed, text);
@@ -137,13 +172,26 @@ fn a_pack_holds_what_was_asked_for_and_its_report_is_only_text() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(records.len(), 2);
-    assert!(records.iter().all(|record| record["attributes"]["user.id"] == "alice"));
+    assert!(
+        records
+            .iter()
+            .all(|record| record["attributes"]["user.id"] == "alice")
+    );
     assert_eq!(read("exchanges.csv").lines().count(), 2);
     let policies: Value = serde_json::from_str(&read("policies.json")).unwrap();
     assert_eq!(policies["ab".repeat(32)]["records"], 2);
     let report = read("report.html");
-    assert!(!report.contains("<script") && !report.contains("<img"), "{report}");
+    assert!(
+        !report.contains("<script") && !report.contains("<img"),
+        "{report}"
+    );
     assert!(!report.contains('\u{202e}'));
-    assert!(!report.contains("http://") && !report.contains("src="), "something is loaded from elsewhere");
-    assert!(report.contains("&#60;script&#62;alert(1)") || report.contains("&lt;script&gt;alert(1)"), "{report}");
+    assert!(
+        !report.contains("http://") && !report.contains("src="),
+        "something is loaded from elsewhere"
+    );
+    assert!(
+        report.contains("&#60;script&#62;alert(1)") || report.contains("&lt;script&gt;alert(1)"),
+        "{report}"
+    );
 }

@@ -78,8 +78,7 @@ pub fn evidence(asked: &Evidence) -> Result<(), Failure> {
         until: moment(&asked.to)?,
     };
     let store = DataFolder::open(&asked.data)?.store()?;
-    let unwritable =
-        |error: String| Failure::plain(format!("{}: {error}", asked.out.display()));
+    let unwritable = |error: String| Failure::plain(format!("{}: {error}", asked.out.display()));
     let file = File::create_new(&asked.out).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => Failure::new(
             format!("{} is there already", asked.out.display()),
@@ -213,9 +212,7 @@ fn write(
     let policies: Map<String, Value> = found
         .policies
         .iter()
-        .map(|(digest, (times, text))| {
-            (digest.clone(), json!({ "records": times, "entry": text }))
-        })
+        .map(|(digest, (times, text))| (digest.clone(), json!({ "records": times, "entry": text })))
         .collect();
     pack.add("policies.json", &pretty(&policies.into()))?;
     let mut ledger = Vec::new();
@@ -227,7 +224,10 @@ fn write(
     if let Some(checkpoint) = &found.checkpoint {
         pack.add("checkpoint.txt", checkpoint.as_bytes())?;
     }
-    pack.add("report.html", report::html(now, selection, found)?.as_bytes())?;
+    pack.add(
+        "report.html",
+        report::html(now, selection, found)?.as_bytes(),
+    )?;
     pack.add("VERIFY.md", verify_text(found).as_bytes())?;
     let sums = std::mem::take(&mut pack.sums);
     pack.add("SHA256SUMS", sums.as_bytes())?;

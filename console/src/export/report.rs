@@ -73,7 +73,10 @@ pub(super) fn html(now: Millis, selection: &Selection, found: &Found) -> Result<
     let moment = |at: Option<Millis>, none: &str| at.map_or_else(|| none.to_owned(), rfc3339);
     Report {
         made: rfc3339(now),
-        user: selection.user.as_deref().map_or_else(|| "everybody".to_owned(), shown_line),
+        user: selection
+            .user
+            .as_deref()
+            .map_or_else(|| "everybody".to_owned(), shown_line),
         from: moment(selection.since, "the beginning"),
         to: moment(selection.until, "now"),
         entries: found.items.len(),
@@ -94,7 +97,10 @@ pub(super) fn html(now: Millis, selection: &Selection, found: &Found) -> Result<
         steps: shown::steps(&timeline(&told, &HashMap::new())),
         untold: exchanges.len().saturating_sub(TOLD),
         key: shown_line(&found.key),
-        checkpoint: found.checkpoint.clone().unwrap_or_else(|| "none yet".to_owned()),
+        checkpoint: found
+            .checkpoint
+            .clone()
+            .unwrap_or_else(|| "none yet".to_owned()),
     }
     .render()
     .map_err(|error| error.to_string())
@@ -105,7 +111,9 @@ fn row(exchange: &Exchange) -> Row {
     let names: Vec<String> = exchange
         .operations()
         .map(|operation| {
-            let words = ["name", "repo", "ref"].into_iter().filter_map(|key| operation.text(key));
+            let words = ["name", "repo", "ref"]
+                .into_iter()
+                .filter_map(|key| operation.text(key));
             words.collect::<Vec<_>>().join(" ")
         })
         .collect();
