@@ -14,6 +14,8 @@ use crate::clock::{Clock, Millis, parse_duration};
 use crate::data_folder::DataFolder;
 use crate::dev_idp::keys::Algorithm;
 use crate::dev_idp::token::{self, Claims, parse_claim};
+use crate::export::command::parse_header;
+use crate::export::sink::Target as Forward;
 use crate::failure::Failure;
 use crate::ledger::arguments::Ledger;
 use crate::ledger::command;
@@ -23,6 +25,7 @@ use crate::people::{self, Person, UserError};
 use crate::policy::explain::{self, Asking};
 use crate::policy::layout::{self, Style};
 use crate::policy::{check, request_file};
+use crate::replay;
 use crate::serve::{self, Options};
 use crate::store::meta;
 
@@ -74,7 +77,11 @@ enum Command {
     /// The changes are made on the parsed file; a listener or cluster that is not in it is an
     /// error. What is printed is JSON, which Envoy loads under a name that ends in .json or .yaml.
     Bootstrap(Bootstrap),
-    /// Verify, prove and keep the audit ledger
+    /// Show a session step by step: prompts, answers, tool calls, writes, holds and denials
+    ///
+    /// What is shown is what was captured, after masking; what was not captured is shown as missing.
+    Replay(replay::command::Command),
+    /// Verify, prove, keep and export the audit ledger
     #[command(subcommand)]
     Ledger(Ledger),
     /// Print an identity token of a development console
@@ -118,6 +125,17 @@ struct Serve {
     /// Delete whole days of records that are older, hourly; such as 400d
     #[arg(long, value_name = "AGE", value_parser = parse_duration)]
     keep_records: Option<Millis>,
+    /// Send the trail on while it is written: to an OTLP endpoint (https://…) or a syslog collector
+    /// (syslog+tls://, +tcp, +udp); may be given several times
+    #[arg(long = "forward", value_name = "URL", value_parser = Forward::parse)]
+    forward: Vec<Forward>,
+    /// A header for --forward, as NAME: VALUE; a VALUE that begins with $ names an environment
+    /// variable
+    #[arg(long = "forward-header", value_name = "HEADER", value_parser = parse_header, requires = "forward")]
+    forward_headers: Vec<(String, String)>,
+    /// Trust these certificate authorities (PEM) for --forward instead of the system's
+    #[arg(long, value_name = "FILE", requires = "forward")]
+    forward_ca: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -277,6 +295,9 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             ledger_name,
             keep_bodies,
             keep_records,
+            forward,
+            forward_headers,
+            forward_ca,
         }) => {
             serve::serve(&Options {
                 listen,
@@ -290,6 +311,9 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
                     bodies: keep_bodies,
                     periods: keep_records,
                 },
+                forward,
+                forward_headers,
+                forward_ca,
             })?;
         }
         Command::User(user) => run_user(user)?,
@@ -312,6 +336,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             print(&bootstrap::changed(&asked.file, &changes)?)?;
         }
         Command::Ledger(asked) => return command::run(asked, print),
+        Command::Replay(asked) => replay::command::run(&asked)?,
         Command::Token(asked) => {
             let claims = Claims {
                 subject: asked.subject,
@@ -431,7 +456,7 @@ fn run_explain(asked: Explain) -> Result<(), Failure> {
 }
 
 /// Writes a line of output. A reader that has seen enough (`| head`) is no error.
-fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::plain(format!(
             "the output cannot be written: {error}"

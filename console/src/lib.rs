@@ -16,6 +16,8 @@
 //! What people talk to, signed in:
 //! - [`people`]: who they are, sign-in secrets, sessions and form tokens.
 //! - [`exchanges`]: finding and reading what was recorded.
+//! - [`replay`]: a session as a timeline, put together from what was captured.
+//! - [`export`]: the trail in forms that other systems read, and sending it on.
 //! - [`web`]: the pages, and the same things as JSON under `/api/v1`.
 //!
 //! What operators run: [`cli`], with [`serve`] behind `countersign serve`, [`policy`] behind
@@ -27,15 +29,18 @@
 pub mod approvals;
 pub mod bootstrap;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod data_folder;
 pub mod dev_idp;
 pub mod exchanges;
+pub mod export;
 pub mod failure;
 pub mod intake;
 pub mod ledger;
 pub mod people;
 pub mod policy;
+pub mod replay;
 pub mod secret;
 pub mod serve;
 pub mod store;

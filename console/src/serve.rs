@@ -13,6 +13,7 @@ use crate::cli::PUBLIC_URL;
 use crate::clock::Clock;
 use crate::data_folder::{self, DataFolder, Kind};
 use crate::dev_idp;
+use crate::export::sink::{Sink, Target};
 use crate::failure::Failure;
 use crate::ledger::keeper::Signing;
 use crate::ledger::keys::{self, KeyFile};
@@ -51,6 +52,12 @@ pub struct Options {
     pub witnesses: Vec<String>,
     /// How long records are kept.
     pub keep: Keep,
+    /// Where the trail is sent on to.
+    pub forward: Vec<Target>,
+    /// Headers for that.
+    pub forward_headers: Vec<(String, String)>,
+    /// Authorities to trust for that, instead of the system's.
+    pub forward_ca: Option<PathBuf>,
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -165,6 +172,7 @@ async fn run(
         tokio::spawn(delete_old(app.clone(), options.keep));
     }
     let expiry = tokio::spawn(expire_tickets(app.clone()));
+    let forwards = start_forwards(options, &app, &stopping)?;
     let mut wait_for_stop = stopping.clone();
     let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
         // An error means that the sender is gone, and with it the console.
@@ -178,7 +186,12 @@ async fn run(
     tracing::info!("stopping: held requests are given their tickets");
     let _ = stop.send(true);
     expiry.abort();
-    match tokio::time::timeout(GRACE, server).await {
+    // They end within the time of one attempt, and hold the store.
+    let forwards =
+        tokio::task::spawn_blocking(move || forwards.into_iter().for_each(|one| drop(one.join())));
+    let served = tokio::time::timeout(GRACE, server).await;
+    let _ = tokio::time::timeout(GRACE, forwards).await;
+    match served {
         Ok(Ok(Ok(()))) => Ok(()),
         Ok(Ok(Err(error))) => Err(Failure::plain(format!("the console stopped: {error}"))),
         Ok(Err(error)) => Err(Failure::plain(format!("the console stopped: {error}"))),
@@ -187,6 +200,25 @@ async fn run(
             Ok(())
         }
     }
+}
+
+/// Starts to send the trail on, a thread for each target.
+fn start_forwards(
+    options: &Options,
+    app: &App,
+    stopping: &watch::Receiver<bool>,
+) -> Result<Vec<std::thread::JoinHandle<()>>, Failure> {
+    let mut threads = Vec::new();
+    for target in &options.forward {
+        let headers = options.forward_headers.clone();
+        let sink = Sink::new(target.clone(), headers, options.forward_ca.as_deref())?;
+        let (store, clock) = (app.store.clone(), app.clock.clone());
+        let thread = app.forwards.start(sink, store, clock, stopping.clone());
+        threads.push(
+            thread.map_err(|error| Failure::plain(format!("no thread for --forward: {error}")))?,
+        );
+    }
+    Ok(threads)
 }
 
 /// Ends tickets. Its commits are also the beat at which the ledger is signed when nothing comes in.

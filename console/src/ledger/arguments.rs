@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::clock::{Millis, parse_duration};
+use crate::export::command::Export;
+use crate::export::evidence::Evidence;
 
 /// What can be done with a ledger.
 #[derive(Subcommand)]
@@ -35,6 +37,10 @@ pub enum Ledger {
     Status(Status),
     /// Write the whole ledger to a file that `countersign ledger verify` checks
     Bundle(Bundle),
+    /// Write the trail in a form that other systems read, or send it to them
+    Export(Box<Export>),
+    /// Make one file of what was recorded of somebody in a time, with what proves it
+    Evidence(Evidence),
 }
 
 #[derive(Args)]

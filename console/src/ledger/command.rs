@@ -17,6 +17,8 @@ use super::verify::{Against, Report, verify};
 use super::{bundle, checkpoint, derive, health, hold, keys, read, tree};
 use crate::clock::{Clock, Millis, parse_moment, readable};
 use crate::data_folder::DataFolder;
+use crate::export::command::export;
+use crate::export::evidence::evidence;
 use crate::failure::Failure;
 use crate::store::{self, Store, StoreError};
 
@@ -49,6 +51,8 @@ pub fn run(
             ))?;
         }
         Ledger::Hold(asked) => run_hold(asked, now, print)?,
+        Ledger::Export(asked) => export(&asked)?,
+        Ledger::Evidence(asked) => evidence(&asked)?,
         Ledger::Status(asked) => {
             let health = open(&asked.data)?.read_now(|c| health::health(c, now))?;
             if asked.json {

@@ -27,6 +27,19 @@ pub(super) fn router() -> Router<App> {
             get(|| file(SCRIPT, include_str!("../../assets/sign-in.js"))),
         )
         .route(
+            "/assets/replay.css",
+            get(|| {
+                file(
+                    "text/css; charset=utf-8",
+                    include_str!("../../assets/replay.css"),
+                )
+            }),
+        )
+        .route(
+            "/assets/replay.js",
+            get(|| file(SCRIPT, include_str!("../../assets/replay.js"))),
+        )
+        .route(
             "/assets/mark.svg",
             get(|| file("image/svg+xml", include_str!("../../assets/mark.svg"))),
         )

@@ -15,6 +15,9 @@ use crate::clock::{Millis, parse_moment, readable, rfc3339};
 use crate::exchanges::{self, Cursor, Detail, Filter, Summary};
 use crate::intake::record::Half;
 use crate::ledger::read::StoredRecord;
+use crate::replay::session;
+use crate::replay::shown::{self, Block, Shown};
+use crate::replay::timeline::Timeline;
 
 const PAGE: u32 = 50;
 /// Chunks that are listed; a long stream has thousands.
@@ -210,6 +213,9 @@ struct OnePage {
     has_request: bool,
     has_outcome: bool,
     records: Vec<Record>,
+    /// What was said and done, with links to the rest of the session.
+    steps: Vec<Shown>,
+    replay: String,
 }
 
 enum Body {
@@ -228,13 +234,17 @@ struct Record {
 
 pub(super) async fn one(
     State(app): State<App>,
-    session: SignedIn,
+    person: SignedIn,
     Path(id): Path<String>,
 ) -> Response {
     let load = async {
-        let detail = app.store.read(move |c| exchanges::detail(c, &id)).await?;
-        let frame = Frame::new(&app, &session.0, "audit", "Exchange").await?;
-        Ok(detail.map(|detail| one_page(frame, &detail)))
+        let told = app.store.read(move |c| {
+            let detail = exchanges::detail(c, &id)?;
+            Ok((detail, session::neighbourhood(c, &id)?))
+        });
+        let (detail, timeline) = told.await?;
+        let frame = Frame::new(&app, &person.0, "audit", "Exchange").await?;
+        Ok(detail.map(|detail| one_page(frame, &detail, &timeline)))
     };
     match load.await {
         Ok(Some(page)) => render(StatusCode::OK, &page),
@@ -248,7 +258,7 @@ pub(super) async fn one(
     }
 }
 
-fn one_page(frame: Frame, detail: &Detail) -> OnePage {
+fn one_page(frame: Frame, detail: &Detail, timeline: &Timeline) -> OnePage {
     let summary = &detail.summary;
     let last = |half: Half| {
         let of_half = |part: &&StoredRecord| part.event == half.event_name();
@@ -302,6 +312,11 @@ fn one_page(frame: Frame, detail: &Detail) -> OnePage {
         has_request: summary.has_request,
         has_outcome: summary.has_outcome,
         records: detail.records.iter().map(record).collect(),
+        steps: shown::of_exchange(timeline, &summary.exchange),
+        replay: summary
+            .session
+            .clone()
+            .unwrap_or_else(|| format!("~{}", summary.exchange)),
     }
 }
 

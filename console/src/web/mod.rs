@@ -5,12 +5,14 @@ mod approvals;
 mod assets;
 mod audit;
 mod auth;
+mod export;
 mod guard;
 mod ledger;
 mod overview;
 mod page;
+mod replay;
 mod sign_in;
-mod text;
+pub(crate) mod text;
 
 pub use guard::CONTENT_SECURITY_POLICY;
 pub use page::page_error;
@@ -29,6 +31,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 use crate::approvals::{Desk, endpoint as approval_endpoint};
 use crate::clock::Clock;
 use crate::dev_idp;
+use crate::export::forward::Forwards;
 use crate::intake::{Intake, endpoint as intake_endpoint};
 use crate::secret::Secret;
 use crate::store::{Store, meta};
@@ -48,6 +51,8 @@ pub struct App {
     pub desk: Desk,
     /// The log intake's counts and limits.
     pub intake: Intake,
+    /// Where the trail is sent on to.
+    pub forwards: Forwards,
     /// The time.
     pub clock: Clock,
     /// What the gateway has to show.
@@ -75,6 +80,7 @@ impl App {
             store,
             desk: Desk::default(),
             intake: Intake::default(),
+            forwards: Forwards::default(),
             clock,
             gateway_key,
             public_url: public_url.trim_end_matches('/').into(),
@@ -126,6 +132,12 @@ pub fn router(app: App) -> Router {
         .route("/approvals/{id}/refuse", post(approvals::refuse))
         .route("/audit", get(audit::list))
         .route("/audit/{exchange}", get(audit::one))
+        .route("/sessions", get(replay::list))
+        .route("/sessions/{session}", get(replay::one))
+        .route("/api/v1/sessions", get(replay::list_json))
+        .route("/api/v1/sessions/{session}/replay", get(replay::one_json))
+        .route("/api/v1/export", get(export::export))
+        .route("/api/v1/forwards", get(export::forwards))
         .route("/sign-in", get(sign_in::form).post(sign_in::submit))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/session", get(sign_in::session))

@@ -3,7 +3,7 @@
 
 /// `text` with every control and every invisible or direction-changing character spelled out, so
 /// that what a reviewer reads is what is there. Line breaks and tabs stay.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
@@ -20,7 +20,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// As [`shown`], on one line.
-pub(super) fn shown_line(text: &str) -> String {
+pub(crate) fn shown_line(text: &str) -> String {
     shown(&text.replace(['\n', '\r', '\t'], " "))
 }
 
@@ -31,7 +31,7 @@ fn is_deceptive(c: char) -> bool {
 }
 
 /// Bytes in the unit that reads best.
-pub(super) fn size(bytes: i64) -> String {
+pub(crate) fn size(bytes: i64) -> String {
     match bytes {
         ..1024 => format!("{bytes} B"),
         1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
@@ -40,7 +40,7 @@ pub(super) fn size(bytes: i64) -> String {
 }
 
 /// Microseconds in the unit that reads best.
-pub(super) fn duration(us: i64) -> String {
+pub(crate) fn duration(us: i64) -> String {
     match us {
         ..1000 => format!("{us} µs"),
         1000..1_000_000 => format!("{:.1} ms", us as f64 / 1000.0),
@@ -49,7 +49,7 @@ pub(super) fn duration(us: i64) -> String {
 }
 
 /// What a decision of the gateway means, in words.
-pub(super) fn decision(word: &str) -> &str {
+pub(crate) fn decision(word: &str) -> &str {
     match word {
         "allowed" => "allowed",
         "denied" => "denied",
@@ -66,7 +66,7 @@ pub(super) fn decision(word: &str) -> &str {
 }
 
 /// The colour class of a decision.
-pub(super) fn tone(word: &str) -> &'static str {
+pub(crate) fn tone(word: &str) -> &'static str {
     match word {
         "allowed" | "held_approved" | "approved" | "consumed" => "good",
         "denied" | "held_refused" | "undecided_denied" | "refused" => "bad",

@@ -1,6 +1,7 @@
 //! The model: deterministic, and driven by the last thing the user said.
 //!
 //! - `run: COMMAND` asks for the tool `bash` (or the shell tool that the request offers) with that command;
+//! - `call: TOOL ARGUMENTS` asks for that tool with those arguments, which are JSON;
 //! - `long: BYTES` answers that much prose, with a token in every 64 KiB;
 //! - anything with `secret` or `token` in it is answered with a text that holds a GitHub token, an AWS key pair, a JWT and a
 //!   PEM private key;
@@ -57,6 +58,9 @@ pub fn reply(turns: &[Turn], tools: &[String]) -> Reply {
             tool.map_or("bash", String::as_str).to_owned(),
             arguments.to_string(),
         );
+    }
+    if let Some((tool, arguments)) = after(text, "call:").and_then(|call| call.split_once(' ')) {
+        return Reply::Tool(tool.to_owned(), arguments.trim().to_owned());
     }
     if let Some(bytes) = after(text, "long:").and_then(|number| number.parse().ok()) {
         return Reply::Text(long(bytes));
@@ -195,6 +199,10 @@ mod tests {
                 "bash".into(),
                 r#"{"command":"ls -l","description":"Run the command that was asked for"}"#.into()
             )
+        );
+        assert_eq!(
+            ask(r#"call: push_files {"a": [1]}"#),
+            Reply::Tool("push_files".into(), r#"{"a": [1]}"#.into())
         );
         let Reply::Text(text) = ask("show me the Secret") else {
             panic!("no text")

@@ -169,6 +169,11 @@ static CAPTURE: Shape = Shape {
     fields: &[
         may("request_body", Takes::Size, "256KiB unless said otherwise."),
         may("response_body", Takes::Size, "1MiB unless said otherwise."),
+        may(
+            "headers",
+            Takes::List(&Takes::Text),
+            "Names of request and response headers that are kept; those that hold credentials never are.",
+        ),
     ],
 };
 
@@ -391,6 +396,43 @@ pub fn approval_service(document: &Object, secrets: &Secrets) -> Option<Approval
     })
 }
 
+/// Headers that are credentials or hold them, for any client or upstream: never in a record.
+const CREDENTIAL_HEADERS: &[&str] = &[
+    "api-key",
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "set-cookie",
+    "set-cookie2",
+    "x-api-key",
+    "x-goog-api-key",
+    "x-functions-key",
+    "ocp-apim-subscription-key",
+    "private-token",
+];
+
+/// The headers that records keep.
+fn captured_headers(node: &Node) -> Vec<String> {
+    let mut names = node.strings();
+    for name in &mut names {
+        name.make_ascii_lowercase();
+        let is_name = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || !name.bytes().all(is_name) {
+            node.fault(format!("`{name}` is not the name of a header"));
+        } else if CREDENTIAL_HEADERS.contains(&name.as_str())
+            || name.contains("token")
+            || name.contains("secret")
+        {
+            node.fault(format!(
+                "`{name}` holds credentials, and those are never in a record"
+            ));
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
 /// Reads `audit`; a gateway without a trail is not offered.
 pub fn audit(document: &Object, secrets: &Secrets) -> Option<Audit> {
     let section = document.require("audit", "say where records go")?;
@@ -429,6 +471,11 @@ pub fn audit(document: &Object, secrets: &Secrets) -> Option<Audit> {
         delivery: delivery?,
         capture_request: size("request_body", 256 << 10),
         capture_response: size("response_body", 1 << 20),
+        capture_headers: capture
+            .as_ref()
+            .and_then(|c| c.get("headers"))
+            .map(|n| captured_headers(&n))
+            .unwrap_or_default(),
         queue: object
             .get("queue")
             .and_then(|n| n.integer(16..=1_000_000))

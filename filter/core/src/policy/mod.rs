@@ -279,6 +279,8 @@ pub struct Audit {
     pub capture_request: usize,
     /// Bytes of a response body that a record keeps.
     pub capture_response: usize,
+    /// Headers of requests and responses that a record keeps, in lower case.
+    pub capture_headers: Vec<String>,
     /// Records that a worker queues at most.
     pub queue: usize,
     /// Milliseconds that a strict request waits for its record.

@@ -1,9 +1,13 @@
 //! What remains of an exchange: its records and its line in Envoy's access log.
 
+use std::rc::Rc;
+
 use serde::Serialize;
 
 use super::{Phase, Stream};
 use crate::effect::{Effect, Now};
+use crate::head::Headers;
+use crate::mask::{Format, MaskSet, mask_whole};
 use crate::record::{Kind, Record};
 use crate::worker::Worker;
 
@@ -55,6 +59,15 @@ impl Stream {
             record.number("http.response.status_code", u64::from(status));
         }
         record.number("http.response.body.size", self.response.size);
+        for (name, values) in &self.response.headers {
+            record.texts(&format!("http.response.header.{name}"), values);
+        }
+        if let (Some(released), true) = (self.released, self.response.started) {
+            record.number(
+                "countersign.upstream.duration_us",
+                now.0.saturating_sub(released.0) / 1_000,
+            );
+        }
         record.body("response", &self.response.captured);
         record.texts("countersign.tools.hidden", self.hidden_tools());
         record.chunks(&self.response.chunks);
@@ -131,10 +144,37 @@ impl Stream {
         // The request record has it already; the outcome need not repeat it.
         if kind == Kind::Request || !self.request_recorded {
             record.body("request", &self.captured);
+            let set = self.policy.masking.request.as_ref();
+            for (name, values) in self.kept_headers(&self.head.headers, set) {
+                record.texts(&format!("http.request.header.{name}"), &values);
+            }
         }
         record.texts("countersign.not_captured", &self.not_captured);
         record.masks(&self.masks);
         record
+    }
+
+    /// The headers that the policy keeps, masked like the body that they belong to.
+    pub(super) fn kept_headers(
+        &self,
+        headers: &Headers,
+        set: Option<&Rc<MaskSet>>,
+    ) -> Vec<(String, Vec<String>)> {
+        let set = set.unwrap_or(&self.policy.masking.none);
+        let echo = self.echo();
+        let kept = |value: &[u8]| {
+            let masked = mask_whole(set, echo.as_ref(), Format::Text, value);
+            String::from_utf8_lossy(&masked.body).into_owned()
+        };
+        // A header that this policy reads tokens from is none of them, whatever it is called.
+        let is_no_token = |name: &&String| {
+            let tokens = self.policy.token_locations.iter();
+            !tokens.map(|l| &l.header).any(|header| header == *name)
+        };
+        let names = self.policy.audit.capture_headers.iter().filter(is_no_token);
+        names
+            .map(|name| (name.clone(), headers.all(name).map(kept).collect()))
+            .collect()
     }
 
     /// URL as sent, with secrets in its query masked.

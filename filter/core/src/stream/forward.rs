@@ -86,6 +86,7 @@ impl Stream {
     /// afterwards.
     pub(super) fn release(&mut self, now: Now) {
         self.deadline = None;
+        self.released = Some(now);
         self.edit_request();
         if let Some(body) = self.replacement.take() {
             self.effects.push(Effect::SetRequestHeader(

@@ -141,6 +141,8 @@ pub struct Stream {
     request_recorded: bool,
     /// The released request has been handed on: its body now comes piece by piece.
     flowing: bool,
+    /// When the request went on.
+    released: Option<Now>,
     response: Response,
     effects: Vec<Effect>,
 }
@@ -188,6 +190,7 @@ impl Stream {
             hold: None,
             request_recorded: false,
             flowing: false,
+            released: None,
             response: Response::default(),
             effects: Vec::new(),
         }

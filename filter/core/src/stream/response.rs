@@ -28,6 +28,8 @@ pub(super) struct Response {
     pub(super) size: u64,
     pub(super) captured: Captured,
     pub(super) chunks: Vec<Chunk>,
+    /// The headers that the policy keeps.
+    pub(super) headers: Vec<(String, Vec<String>)>,
     length: Option<u64>,
     capture: bool,
     masker: Option<StreamMasker>,
@@ -60,6 +62,8 @@ impl Stream {
             return;
         }
         self.response.status = Some(head.status);
+        self.response.headers =
+            self.kept_headers(&head.headers, self.policy.masking.response.as_ref());
         let scrub = self.echo();
         if let Some(scrub) = &scrub {
             self.scrub_headers(&head, scrub);
@@ -232,7 +236,7 @@ impl Stream {
     }
 
     /// The injected credential, to be found in answers.
-    fn echo(&self) -> Option<Rc<Scrub>> {
+    pub(super) fn echo(&self) -> Option<Rc<Scrub>> {
         self.caller.as_ref()?;
         match &self.connection()?.credential {
             Credential::Inject { echo, .. } => Some(Rc::clone(echo)),

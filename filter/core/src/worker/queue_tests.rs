@@ -15,6 +15,7 @@ fn audit(queue: usize) -> Audit {
         delivery: Delivery::Strict,
         capture_request: 0,
         capture_response: 0,
+        capture_headers: Vec::new(),
         queue,
         timeout_ms: 1,
     }

@@ -1,0 +1,158 @@
+//! A console over HTTP, for commands that run elsewhere, and the blocking HTTP client of all
+//! commands: TLS by rustls with the system's authorities, no redirects.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde::de::DeserializeOwned;
+use ureq::tls::{RootCerts, TlsConfig};
+
+use crate::failure::Failure;
+
+/// Where a console is, on the command line.
+#[derive(Args, Clone, Debug)]
+pub struct Server {
+    /// Ask this console instead of reading a data folder
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
+    server: Option<String>,
+    /// A person's secret, as `countersign user add` printed it behind the #
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "COUNTERSIGN_TOKEN",
+        hide_env_values = true
+    )]
+    token: Option<String>,
+}
+
+/// A console that can be asked.
+pub struct Client {
+    agent: ureq::Agent,
+    url: String,
+    token: String,
+}
+
+impl Server {
+    /// The console, if one is named.
+    pub fn client(&self) -> Result<Option<Client>, Failure> {
+        let Some(url) = &self.server else {
+            return Ok(None);
+        };
+        let token = self.token.clone().ok_or_else(|| {
+            Failure::new(
+                "--server needs a person's secret",
+                "Set COUNTERSIGN_TOKEN, or give --token.",
+            )
+        })?;
+        Ok(Some(Client {
+            agent: agent(Duration::from_secs(60), None)?,
+            url: url.trim_end_matches('/').to_owned(),
+            token,
+        }))
+    }
+}
+
+impl Client {
+    /// A document; nothing where there is none.
+    pub fn json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Option<T>, Failure> {
+        let mut answer = self.get(path, query)?;
+        let wrong = |why: String| Failure::plain(format!("{}{path}: {why}", self.url));
+        let status = answer.status();
+        if status == 404 {
+            return Ok(None);
+        }
+        let text = answer
+            .body_mut()
+            .with_config()
+            .limit(256 << 20)
+            .read_to_string()
+            .map_err(|error| wrong(error.to_string()))?;
+        if !status.is_success() {
+            let why: String = text.chars().take(300).collect();
+            return Err(wrong(format!(
+                "{status} {}",
+                crate::web::text::shown_line(&why)
+            )));
+        }
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| wrong(error.to_string()))
+    }
+
+    /// An answer, whatever its status.
+    pub fn get(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<ureq::http::Response<ureq::Body>, Failure> {
+        self.agent
+            .get(format!("{}{path}", self.url))
+            .query_pairs(query.iter().copied())
+            .header("authorization", format!("Bearer {}", self.token))
+            .call()
+            .map_err(|error| {
+                Failure::new(
+                    format!("{} cannot be asked: {error}", self.url),
+                    "Is it the address under which people reach the console?",
+                )
+            })
+    }
+}
+
+/// A client that reports every status as an answer and follows nobody. `authorities` is a PEM file
+/// to trust instead of the system's.
+pub fn agent(timeout: Duration, authorities: Option<&Path>) -> Result<ureq::Agent, Failure> {
+    let roots = match authorities {
+        None => RootCerts::PlatformVerifier,
+        Some(path) => {
+            let unreadable = |why: String| {
+                Failure::new(
+                    format!("{}: {why}", path.display()),
+                    "Give a PEM file with the certificates of the authorities to trust.",
+                )
+            };
+            let pem = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+            let certificates: Vec<_> = ureq::tls::parse_pem(&pem)
+                .filter_map(|item| match item {
+                    Ok(ureq::tls::PemItem::Certificate(certificate)) => Some(Ok(certificate)),
+                    Ok(_) => None,
+                    Err(error) => Some(Err(unreadable(error.to_string()))),
+                })
+                .collect::<Result<_, _>>()?;
+            if certificates.is_empty() {
+                return Err(unreadable("there is no certificate in it".to_owned()));
+            }
+            certificates.into()
+        }
+    };
+    let tls = TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .root_certs(roots)
+        .build();
+    Ok(ureq::Agent::config_builder()
+        .timeout_global(Some(timeout))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
+        .tls_config(tls)
+        .build()
+        .into())
+}
+
+/// One segment of a path, percent-encoded.
+pub fn path_segment(text: &str) -> String {
+    text.bytes()
+        .map(|b| match b {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(b).to_string()
+            }
+            b => format!("%{b:02X}"),
+        })
+        .collect()
+}
