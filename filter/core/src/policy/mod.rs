@@ -313,17 +313,15 @@ impl Policy {
     /// Whether any rule asks in which repository or on which ref something happens.
     pub fn names_places(&self) -> bool {
         let asks = |rule: &Rule| {
-            let (condition, except) = (&rule.condition, &rule.except);
-            [
-                &condition.repos,
-                &condition.owners,
-                &condition.refs,
-                &except.repos,
-                &except.owners,
-                &except.refs,
-            ]
-            .iter()
-            .any(|globs| !globs.is_empty())
+            let condition = &rule.condition;
+            [&condition.repos, &condition.owners, &condition.refs]
+                .iter()
+                .any(|globs| !globs.is_empty())
+                || rule.except.iter().any(|except| {
+                    [&except.repos, &except.owners, &except.refs]
+                        .iter()
+                        .any(|globs| !globs.is_empty())
+                })
         };
         self.rules.iter().any(asks)
     }

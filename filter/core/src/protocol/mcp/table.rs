@@ -57,6 +57,7 @@ impl Reads {
             Reads::Repo
             | Reads::User
             | Reads::Anywhere
+            | Reads::Search
             | Reads::Account
             | Reads::Level
             | Reads::Fork
