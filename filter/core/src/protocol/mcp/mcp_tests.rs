@@ -97,7 +97,11 @@ fn githubs_tools_are_what_they_do() {
             json!({"name":"n","organization":"acme"}),
             "repo.create acme/n - -",
         ),
-        ("fork_repository", repo(json!({})), "repo.fork acme/web - -"),
+        (
+            "fork_repository",
+            repo(json!({})),
+            "repo.fork acme/web - - + repo.create * - -",
+        ),
         (
             "pull_request_review_write",
             repo(json!({"method":"create","event":"APPROVE"})),

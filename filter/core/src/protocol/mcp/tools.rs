@@ -9,7 +9,7 @@ use super::server::Server;
 use super::table::{self, Reads};
 use crate::operation::{Operation, Paths, Target};
 use crate::protocol::github::file_paths;
-use crate::protocol::{Fault, body, branch_target, ref_target, repo_target};
+use crate::protocol::{Fault, body, branch_target, fields, ref_target, repo_target};
 
 /// The arguments that decide. A server that reads names without regard to case must not find one of
 /// them where this reader does not.
@@ -31,6 +31,25 @@ const DECIDING: &[&str] = &[
     "private",
     "public",
     "workflow_id",
+    "base",
+    "tag_name",
+    "permission",
+];
+
+/// The arguments that are shown: by these names the other doors show theirs.
+const SHOWN: &[&str] = &[
+    "method",
+    "event",
+    "workflow_id",
+    "level",
+    "base",
+    "head",
+    "draft",
+    "state",
+    "merge_method",
+    "permission",
+    "tag_name",
+    "target_commitish",
 ];
 
 /// The operations of one `tools/call`.
@@ -57,9 +76,9 @@ pub(super) fn operations(
         call.aliases.push(format!("mcp:{tool}"));
     }
     let text = |name: &str| arguments.get(name).and_then(Value::as_str);
-    for name in ["method", "event", "workflow_id", "level"] {
-        if let Some(value) = text(name) {
-            set(&mut call, name, value);
+    for name in SHOWN {
+        if let Some(value) = arguments.get(*name).and_then(fields::shown) {
+            set(&mut call, name, &value);
         }
     }
     // Another server's tool has no repository, unless it says so in GitHub's words.
@@ -137,10 +156,18 @@ fn performed(
             first.reference = branch(text("branch"));
         }
         Reads::Pull => first.reference = Target::Any,
+        Reads::Release => {
+            first.reference = match text("tag_name").or(text("tag")) {
+                Some(tag) => ref_target(format!("refs/tags/{tag}")),
+                None => Target::Any,
+            };
+        }
         Reads::Fork => {
             if let Some(organization) = text("organization") {
                 set(&mut first, "new_owner", &organization.to_ascii_lowercase());
             }
+            let copy = copy(&first, arguments);
+            return vec![first, copy];
         }
         Reads::NewRepo => {
             first.account = account(arguments);
@@ -199,6 +226,27 @@ fn performed(
         set(&mut first, "visibility", visibility);
     }
     vec![first]
+}
+
+/// What a fork puts into an account: the caller's own, where the arguments name none.
+fn copy(fork: &Operation, arguments: &Map<String, Value>) -> Operation {
+    let owner = arguments.get("organization").and_then(Value::as_str);
+    let account = match owner {
+        Some(name) if !name.is_empty() => Target::Known(name.to_ascii_lowercase()),
+        Some(_) | None => Target::Any,
+    };
+    let name = fork.repo.known().and_then(|repo| repo.split_once('/'));
+    let mut copy = Operation {
+        name: "repo.create".to_owned(),
+        repo: match (account.known(), name) {
+            (Some(owner), Some((_, name))) => repo_target(owner, name),
+            _ => Target::Any,
+        },
+        account,
+        ..fork.clone()
+    };
+    set(&mut copy, "change", "fork");
+    copy
 }
 
 /// What `actions_run_trigger` does by its `method`. A deprecated name of it says one thing and its
