@@ -14,7 +14,9 @@ use crate::data_folder::DataFolder;
 use crate::dev_idp::keys::Algorithm;
 use crate::dev_idp::token::{self, Claims, parse_claim};
 use crate::failure::Failure;
+use crate::ledger::command::{self, Ledger};
 use crate::ledger::note::is_name;
+use crate::ledger::retain::Keep;
 use crate::people::{self, Person, UserError};
 use crate::policy::check;
 use crate::serve::{self, Options};
@@ -59,6 +61,9 @@ enum Command {
     /// The changes are made on the parsed file; a listener or cluster that is not in it is an
     /// error. What is printed is JSON, which Envoy loads under a name that ends in .json or .yaml.
     Bootstrap(Bootstrap),
+    /// Verify, prove and keep the audit ledger
+    #[command(subcommand)]
+    Ledger(Ledger),
     /// Print an identity token of a development console
     ///
     /// It works on a data folder that `countersign serve --dev` has made, and on no other. The
@@ -94,6 +99,12 @@ struct Serve {
     /// What a new ledger is called in its checkpoints, such as trail.example.com/countersign
     #[arg(long, value_name = "NAME", value_parser = parse_ledger_name)]
     ledger_name: Option<String>,
+    /// Delete bodies that are older, hourly; such as 30d. They are kept forever if not given
+    #[arg(long, value_name = "AGE", value_parser = parse_duration)]
+    keep_bodies: Option<Millis>,
+    /// Delete whole days of records that are older, hourly; such as 400d
+    #[arg(long, value_name = "AGE", value_parser = parse_duration)]
+    keep_records: Option<Millis>,
 }
 
 #[derive(Subcommand)]
@@ -214,6 +225,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             witnesses,
             signing_key,
             ledger_name,
+            keep_bodies,
+            keep_records,
         }) => {
             serve::serve(&Options {
                 listen,
@@ -223,6 +236,10 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
                 signing_key,
                 ledger_name,
                 witnesses,
+                keep: Keep {
+                    bodies: keep_bodies,
+                    periods: keep_records,
+                },
             })?;
         }
         Command::User(user) => run_user(user)?,
@@ -239,6 +256,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             };
             print(&bootstrap::changed(&asked.file, &changes)?)?;
         }
+        Command::Ledger(asked) => return command::run(asked, print),
         Command::Token(asked) => {
             let claims = Claims {
                 subject: asked.subject,

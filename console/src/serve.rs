@@ -16,6 +16,7 @@ use crate::dev_idp;
 use crate::failure::Failure;
 use crate::ledger::keeper::Signing;
 use crate::ledger::keys::{self, KeyFile};
+use crate::ledger::retain::{Done, Keep, retain};
 use crate::ledger::{checkpoint, witness};
 use crate::secret::Secret;
 use crate::store::{Store, meta};
@@ -28,6 +29,8 @@ const SHORTEST_KEY: usize = 16;
 const GRACE: Duration = Duration::from_secs(10);
 /// How often tickets are looked at that nobody asks for.
 const EXPIRY: Duration = Duration::from_secs(1);
+/// How often is looked for what is older than it has to be.
+const RETENTION: Duration = Duration::from_secs(3600);
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -46,6 +49,8 @@ pub struct Options {
     pub ledger_name: Option<String>,
     /// Where checkpoints are sent.
     pub witnesses: Vec<String>,
+    /// How long records are kept.
+    pub keep: Keep,
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -156,6 +161,9 @@ async fn run(
             stopping.clone(),
         ));
     }
+    if options.keep != Keep::default() {
+        tokio::spawn(delete_old(app.clone(), options.keep));
+    }
     let expiry = tokio::spawn(expire_tickets(app.clone()));
     let mut wait_for_stop = stopping.clone();
     let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
@@ -191,6 +199,18 @@ async fn expire_tickets(app: App) {
             Ok(_) => app.announce(),
             Err(error) => tracing::error!(%error, "tickets could not be ended"),
         }
+    }
+}
+
+async fn delete_old(app: App, keep: Keep) {
+    loop {
+        let now = app.clock.now();
+        match app.store.write(move |c| retain(c, now, keep)).await {
+            Ok(done) if done == Done::default() => {}
+            Ok(done) => tracing::info!(?done, "what was older than it has to be was deleted"),
+            Err(error) => tracing::error!(%error, "old records could not be deleted"),
+        }
+        tokio::time::sleep(RETENTION).await;
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Record {
     pub worker: String,
     /// The worker's number for it, from 1.
     pub seq: i64,
+    /// Records that the worker has dropped so far, for want of room or because they were refused.
+    pub dropped: i64,
     /// SHA-256 of the value, which has all but the observation time: a resend may change that.
     pub digest: [u8; 32],
     /// The exchange it belongs to.
@@ -114,6 +116,10 @@ fn record(
         .and_then(Value::as_i64)
         .filter(|seq| *seq > 0)
         .ok_or("a record without countersign.worker.seq")?;
+    let dropped = attributes
+        .get("countersign.worker.dropped")
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
     let (references, bodies) = take_bodies(&mut attributes);
     let mut value = Map::new();
     let mut put = |key: &str, given: Option<Value>| {
@@ -144,6 +150,7 @@ fn record(
     Ok(Record {
         worker,
         seq,
+        dropped,
         digest: Sha256::digest(value.as_bytes()).into(),
         exchange,
         half,

@@ -24,6 +24,8 @@ struct Worker {
     highest: i64,
     /// Numbers that are new with this batch.
     fresh: i64,
+    /// Records that it says it has dropped so far.
+    dropped: i64,
 }
 
 /// Stores a batch, inside the caller's transaction.
@@ -51,6 +53,7 @@ pub fn keep(c: &Connection, now: Millis, records: &[Record]) -> Result<Kept, Sto
         }
         worker.highest = worker.highest.max(record.seq);
         worker.fresh += i64::from(number_is_new);
+        worker.dropped = worker.dropped.max(record.dropped);
         append_at(c, index, now, Kind::Record, &record.value)?;
         for body in &record.bodies {
             body.keep(c, index)?;
@@ -61,10 +64,10 @@ pub fn keep(c: &Connection, now: Millis, records: &[Record]) -> Result<Kept, Sto
     if kept.stored > 0 {
         for worker in workers.values() {
             c.prepare_cached(
-                "UPDATE workers SET last_at = max(last_at, ?2), highest = ?3, records = records + ?4
-                 WHERE id = ?1",
+                "UPDATE workers SET last_at = max(last_at, ?2), highest = ?3, records = records + ?4,
+                   dropped = max(dropped, ?5) WHERE id = ?1",
             )?
-            .execute(params![worker.id, now, worker.highest, worker.fresh])?;
+            .execute(params![worker.id, now, worker.highest, worker.fresh, worker.dropped])?;
         }
     }
     Ok(kept)
@@ -78,6 +81,7 @@ fn worker(c: &Connection, now: Millis, name: &str) -> Result<Worker, StoreError>
                 id: row.get(0)?,
                 highest: row.get(1)?,
                 fresh: 0,
+                dropped: 0,
             })
         })
         .optional()?;
@@ -94,6 +98,7 @@ fn worker(c: &Connection, now: Millis, name: &str) -> Result<Worker, StoreError>
         id,
         highest: 0,
         fresh: 0,
+        dropped: 0,
     })
 }
 

@@ -13,7 +13,8 @@ use super::read;
 use crate::exchanges;
 use crate::store::{StoreError, meta};
 
-const DERIVED_TO: &str = "derived_to";
+/// Where the position stands in `meta`.
+pub(super) const DERIVED_TO: &str = "derived_to";
 
 /// How far the derived tables are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -73,5 +74,7 @@ pub fn reset(c: &Connection) -> Result<(), StoreError> {
         "INSERT INTO record_words (record_words) VALUES ('delete-all')",
         [],
     )?;
+    // Rows of exchanges are counted from 1 again.
+    c.execute("DELETE FROM sqlite_sequence WHERE name = 'exchanges'", [])?;
     meta::set(c, DERIVED_TO, "0")
 }

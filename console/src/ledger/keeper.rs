@@ -55,8 +55,10 @@ pub struct Signing {
     checkpoints: CheckpointFile,
     /// The tree as it was committed last; nothing before the first commit.
     edge: Option<Edge>,
-    /// What stands when the transaction under way is committed.
-    pending: Option<(Edge, Vec<String>)>,
+    /// Seals that there are.
+    seals: u64,
+    /// What stands when the transaction under way is committed: the tree, the seals, new checkpoints.
+    pending: Option<(Edge, u64, Vec<String>)>,
     /// When the newest checkpoint was made.
     newest_at: Millis,
     newest_size: u64,
@@ -72,6 +74,7 @@ impl Signing {
             key_file,
             checkpoints,
             edge: None,
+            seals: 0,
             pending: None,
             newest_at: 0,
             newest_size: 0,
@@ -87,6 +90,7 @@ impl Signing {
             self.newest_at = newest.at;
             self.newest_size = newest.size as u64;
         }
+        self.seals = seal::count_below(c, i64::MAX)?;
         tree::edge(c, seal::newest_size(c)?.unwrap_or(0))
     }
 
@@ -117,10 +121,12 @@ impl Signing {
         }
         let now = self.clock.now();
         let (newest_at, newest_size) = (self.newest_at, self.newest_size);
+        let mut seals = self.seals;
         let key = self.key(c)?;
         let mut notes = Vec::new();
-        let mut make = |edge: &Edge| -> Result<(), StoreError> {
-            let said = Checkpoint::new(key.verifier().name(), edge.size(), edge.root(), now);
+        let mut make = |edge: &Edge, seals: u64| -> Result<(), StoreError> {
+            let name = key.verifier().name();
+            let said = Checkpoint::new(name, edge.size(), edge.root(), now, seals);
             let note = said.sign(&[key]);
             checkpoint::insert(c, edge.size() as i64, now, &note)?;
             notes.push(note);
@@ -129,10 +135,11 @@ impl Signing {
         for hash in new_hashes(c, edge.size())? {
             edge.push(hash);
             if edge.size().is_multiple_of(EVERY) {
-                make(&edge)?;
+                make(&edge, seals)?;
             }
             if edge.size().is_multiple_of(seal::EVERY) || edge.size() == entries {
                 seal::insert(c, &edge, key)?;
+                seals += 1;
             }
         }
         let made = if entries >= EVERY {
@@ -142,9 +149,10 @@ impl Signing {
         };
         let behind = newest_size.max(made) < entries;
         if behind && now - newest_at >= INTERVAL && made <= newest_size {
-            make(&edge)?;
+            // Its own size was sealed by now.
+            make(&edge, seals - 1)?;
         }
-        self.pending = Some((edge, notes));
+        self.pending = Some((edge, seals, notes));
         Ok(())
     }
 }
@@ -165,10 +173,11 @@ impl Keeper for Signing {
     }
 
     fn after_commit(&mut self) {
-        let Some((edge, notes)) = self.pending.take() else {
+        let Some((edge, seals, notes)) = self.pending.take() else {
             return;
         };
         self.edge = Some(edge);
+        self.seals = seals;
         let Some(last) = notes.last() else { return };
         self.newest_at = self.clock.now();
         self.newest_size = super::note::Note::parse(last)

@@ -17,16 +17,22 @@
 pub mod approval;
 pub mod arrival;
 pub mod body;
+pub mod bundle;
 pub mod checkpoint;
+pub mod command;
 pub mod derive;
 pub mod entry;
+pub mod health;
+pub mod hold;
 pub mod keeper;
 pub mod keys;
 pub mod migrate;
 pub mod note;
 pub mod read;
+pub mod retain;
 pub mod seal;
 pub mod tree;
+pub mod verify;
 pub mod witness;
 
 pub use entry::{Kind, append};

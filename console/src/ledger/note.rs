@@ -14,6 +14,8 @@ use crate::secret::{NoRandomness, random_bytes};
 const ED25519: u8 = 1;
 /// What a signature line begins with: an em dash and a blank.
 const DASH: &str = "\u{2014} ";
+/// What the line with the number of seals begins with.
+const SEALS: &str = "seals ";
 const PRIVATE: &str = "PRIVATE+KEY+";
 
 /// Why a key or a note cannot be used.
@@ -219,14 +221,21 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// A checkpoint made at `at`, which it says on a line of its own.
-    pub fn new(origin: &str, size: u64, root: Hash, at: Millis) -> Self {
+    /// A checkpoint made at `at`, before which there were so many seals; it says both on lines of
+    /// their own.
+    pub fn new(origin: &str, size: u64, root: Hash, at: Millis, seals: u64) -> Self {
         Self {
             origin: origin.to_owned(),
             size,
             root,
-            more: vec![format!("time {}", rfc3339(at))],
+            more: vec![format!("time {}", rfc3339(at)), format!("{SEALS}{seals}")],
         }
+    }
+
+    /// How many seals there were of fewer entries.
+    pub fn seals(&self) -> Option<u64> {
+        let line = self.more.iter().find_map(|line| line.strip_prefix(SEALS));
+        line?.parse().ok()
     }
 
     /// The text that is signed.

@@ -41,13 +41,14 @@ fn checkpoints_read_back_one_by_one_from_a_file() {
         NoteKey::generate("ledger.test").unwrap(),
         NoteKey::generate("ledger.test").unwrap(),
     );
-    let one = Checkpoint::new("ledger.test", 7, [1; 32], 0);
-    let two = Checkpoint::new("ledger.test", 1_000, [2; 32], 60_000);
+    let one = Checkpoint::new("ledger.test", 7, [1; 32], 0, 1);
+    let two = Checkpoint::new("ledger.test", 1_000, [2; 32], 60_000, 9);
     let file = format!("{}\n{}", one.sign(&[&old]), two.sign(&[&old, &new]));
     let notes = split_notes(&file);
     assert_eq!(notes, [one.sign(&[&old]), two.sign(&[&old, &new])]);
     let first = Note::parse(&notes[0]).unwrap();
     assert_eq!(first.checkpoint().unwrap(), one);
+    assert_eq!(one.seals(), Some(1));
     assert!(first.is_signed_by(old.verifier()) && !first.is_signed_by(new.verifier()));
     let second = Note::parse(&notes[1]).unwrap();
     assert!(second.is_signed_by(old.verifier()) && second.is_signed_by(new.verifier()));

@@ -40,6 +40,14 @@ pub fn newest_size(c: &Connection) -> Result<Option<i64>, StoreError> {
         .flatten())
 }
 
+/// How many seals there are of less than `size` entries, as the checkpoint of `size` says.
+pub fn count_below(c: &Connection, size: i64) -> Result<u64, StoreError> {
+    let count: i64 = c
+        .prepare_cached("SELECT count(*) FROM seals WHERE size < ?1")?
+        .query_row([size], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
 /// The seals of `from..=to` entries, the smallest first: size and signature line.
 pub fn between(c: &Connection, from: i64, to: i64) -> Result<Vec<(i64, String)>, StoreError> {
     Ok(

@@ -11,7 +11,7 @@ use super::entry::{Hash, count};
 use crate::store::StoreError;
 
 /// Hashes in a tile.
-const WIDTH: i64 = 256;
+pub const WIDTH: i64 = 256;
 /// `WIDTH` is two to this power.
 const HEIGHT: u32 = 8;
 /// Levels of tiles: enough for 2^64 entries.
@@ -67,6 +67,37 @@ impl Edge {
             root = node_hash(left, &root);
         }
         root
+    }
+}
+
+/// Makes the tiles anew from the leaves.
+#[derive(Debug, Default)]
+pub(super) struct TileBuilder {
+    levels: Vec<(i64, Vec<Hash>)>,
+    /// Full ones, as (level, position, hashes).
+    pub finished: Vec<(u32, i64, Vec<Hash>)>,
+}
+
+impl TileBuilder {
+    /// Adds a leaf.
+    pub fn push(&mut self, leaf: Hash) {
+        let mut hash = leaf;
+        for level in 0..LEVELS {
+            if self.levels.len() <= level as usize {
+                self.levels.push((0, Vec::new()));
+            }
+            let Some((position, hashes)) = self.levels.get_mut(level as usize) else {
+                return;
+            };
+            hashes.push(hash);
+            if hashes.len() < WIDTH as usize {
+                return;
+            }
+            let full = std::mem::take(hashes);
+            hash = root_of(&full);
+            self.finished.push((level, *position, full));
+            *position += 1;
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! be told to come back uses [`Store::try_write`].
 
 mod schema;
+mod scratch;
 mod writer;
 
 pub mod meta;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use scratch::Scratch;
 pub use writer::Keeper;
 use writer::{Job, Pending};
 
@@ -49,6 +51,16 @@ pub enum StoreError {
         /// The file's schema version.
         found: i64,
         /// The newest version that this program knows.
+        known: i64,
+    },
+    /// The file was written by an older program.
+    #[error(
+        "the database has schema {found}, this countersign has {known}: run `countersign serve` once"
+    )]
+    Older {
+        /// The file's schema version.
+        found: i64,
+        /// The version of this program.
         known: i64,
     },
     /// A commit did not reach the disk: nothing of it counts.
@@ -212,6 +224,24 @@ impl Readers {
             idle.push(connection);
         }
     }
+}
+
+/// A new database at `path` with the tables of this program.
+pub(crate) fn empty(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open(path)?;
+    schema::migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens the database at `path` to be read and by nobody changed: not even its schema is.
+pub(crate) fn read_only(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.busy_timeout(BUSY)?;
+    schema::must_be_newest(&connection)?;
+    Ok(connection)
 }
 
 fn job<T, F>(work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>)

@@ -1,5 +1,7 @@
 //! The tables, as a list of steps. A step that has been released is never edited: add another.
 
+use std::cmp::Ordering;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::StoreError;
@@ -20,6 +22,17 @@ enum Step {
 /// Brings the database to the newest schema, all steps in one transaction.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     migrate_to(connection, STEPS.len())
+}
+
+/// Refuses a database that is not of this program's schema.
+pub(super) fn must_be_newest(connection: &Connection) -> Result<(), StoreError> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = STEPS.len() as i64;
+    match found.cmp(&known) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less => Err(StoreError::Older { found, known }),
+        Ordering::Greater => Err(StoreError::Newer { found, known }),
+    }
 }
 
 fn migrate_to(connection: &mut Connection, newest: usize) -> Result<(), StoreError> {
@@ -230,6 +243,17 @@ CREATE TABLE witnesses (
     cosignature TEXT
 ) STRICT;
 
+-- Legal holds, as their entries say.
+CREATE TABLE holds (
+    id         TEXT PRIMARY KEY,
+    filter     TEXT NOT NULL,            -- JSON
+    reason     TEXT NOT NULL,
+    who        TEXT NOT NULL,
+    added_at   INTEGER NOT NULL,
+    lifted_at  INTEGER,
+    lifted_by  TEXT
+) STRICT;
+
 -- Which numbers of which worker have come, and as which entry. A resend has the same digest.
 CREATE TABLE arrivals (
     worker INTEGER NOT NULL,
@@ -245,8 +269,10 @@ CREATE TABLE workers (
     first_at INTEGER NOT NULL,
     last_at  INTEGER NOT NULL,
     highest  INTEGER NOT NULL,
-    records  INTEGER NOT NULL            -- different numbers seen
+    records  INTEGER NOT NULL,           -- different numbers seen
+    dropped  INTEGER NOT NULL DEFAULT 0  -- what the worker says it dropped
 ) STRICT;
+CREATE INDEX exchanges_open ON exchanges (at) WHERE has_outcome = 0;
 
 ALTER TABLE approval_events ADD COLUMN entry INTEGER;
 

@@ -6,6 +6,7 @@ mod assets;
 mod audit;
 mod auth;
 mod guard;
+mod ledger;
 mod overview;
 mod page;
 mod sign_in;
@@ -134,6 +135,11 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/approvals/{id}/refuse", post(api::refuse))
         .route("/api/v1/exchanges", get(api::exchanges))
         .route("/api/v1/exchanges/{id}", get(api::exchange))
+        .route("/api/v1/ledger/checkpoint", get(ledger::newest))
+        .route("/api/v1/ledger/inclusion", get(ledger::inclusion))
+        .route("/api/v1/ledger/consistency", get(ledger::consistency))
+        .route("/api/v1/ledger/keys", get(ledger::all_keys))
+        .route("/api/v1/ledger/health", get(ledger::completeness))
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
         .layer(middleware::from_fn(guard::same_origin_writes));
     let mut all = machines

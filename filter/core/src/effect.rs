@@ -49,6 +49,19 @@ pub struct Step {
     pub flow: Flow,
 }
 
+impl Step {
+    /// Takes out the keys of [`Effect::Recall`], if the step asks for values.
+    pub fn take_recall(&mut self) -> Option<Vec<String>> {
+        let recall = self
+            .effects
+            .pop_if(|effect| matches!(effect, Effect::Recall(_)));
+        match recall {
+            Some(Effect::Recall(keys)) => Some(keys),
+            _ => None,
+        }
+    }
+}
+
 /// One thing for the host to do for a stream.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
@@ -73,6 +86,12 @@ pub enum Effect {
     /// Calls a service on behalf of this stream; the answer comes to `Stream::on_call`. Ends with
     /// the stream.
     Call(Call),
+    /// Asks for the values that were remembered under these keys, on any worker: the shell gives them
+    /// to `Stream::on_recalled` at once, before anything else happens to the stream. The last effect
+    /// of its step.
+    Recall(Vec<String>),
+    /// Keeps a value under each key, for all workers; the old value is replaced.
+    Remember(Vec<(String, Vec<u8>)>),
     /// One line for Envoy's access log, in the filter state `wasm.countersign`.
     Summary(String),
     /// Adds to a counter.

@@ -105,6 +105,11 @@ pub fn source() -> Source {
     }
 }
 
+/// What was remembered under a key, on any worker.
+pub fn recall(key: &str) -> Option<Vec<u8>> {
+    hostcalls::get_shared_data(key).ok()?.0
+}
+
 /// How the exchange ended.
 pub fn ended() -> Ended {
     let property = |name: &str| {
@@ -229,6 +234,14 @@ pub fn apply(
         }
         Effect::ResetResponse => hostcalls::reset_http_response().map_err(failed("reset")),
         Effect::Call(request) => call(&request).map(on_call),
+        // The shell answers it before it applies the rest.
+        Effect::Recall(_) => Err("recall".to_owned()),
+        Effect::Remember(entries) => {
+            for (key, value) in &entries {
+                hostcalls::set_shared_data(key, Some(value), None).map_err(failed(key))?;
+            }
+            Ok(())
+        }
         Effect::Summary(line) => {
             hostcalls::set_property(vec!["countersign"], Some(line.as_bytes()))
                 .map_err(failed("filter state"))

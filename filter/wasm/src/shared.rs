@@ -71,8 +71,19 @@ impl Shared {
         stream: &RefCell<Stream>,
         event: impl FnOnce(&mut Stream, &mut Worker) -> Step,
     ) -> Flow {
-        let step = event(&mut stream.borrow_mut(), &mut self.worker.borrow_mut());
-        let flow = match self.apply(id, step.effects) {
+        let mut step = event(&mut stream.borrow_mut(), &mut self.worker.borrow_mut());
+        let keys = step.take_recall();
+        let mut applied = self.apply(id, step.effects);
+        if let (Ok(()), Some(keys)) = (&applied, keys) {
+            let values: Vec<_> = keys.iter().map(|key| host::recall(key)).collect();
+            step = stream.borrow_mut().on_recalled(
+                &mut self.worker.borrow_mut(),
+                &values,
+                host::now(),
+            );
+            applied = self.apply(id, step.effects);
+        }
+        let flow = match applied {
             Ok(()) => step.flow,
             Err(what) => {
                 let fault = stream.borrow_mut().on_host_fault(&what, host::now());

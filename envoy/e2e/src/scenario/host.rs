@@ -75,6 +75,8 @@ pub struct Host {
     pub wake: bool,
     /// Counters, histograms' sums, by name.
     pub metrics: BTreeMap<String, u64>,
+    /// What workers share.
+    pub shared: BTreeMap<String, Vec<u8>>,
     /// Envoy's log.
     pub log: Vec<String>,
     /// Host calls that fail.
@@ -94,6 +96,7 @@ impl Host {
             waiting: Vec::new(),
             wake: false,
             metrics: BTreeMap::new(),
+            shared: BTreeMap::new(),
             log: Vec::new(),
             fails,
             broken: None,
@@ -261,6 +264,21 @@ impl Host {
     pub fn set_filter_state(&mut self, id: u32, value: &[u8]) -> Result<(), String> {
         self.allow("set_filter_state")?;
         self.stream(id)?.filter_state = Some(value.to_vec());
+        Ok(())
+    }
+
+    /// What workers share under a key.
+    pub fn recall(&self, key: &str) -> Option<Vec<u8>> {
+        self.shared.get(key).cloned()
+    }
+
+    /// Shares a value with all workers.
+    ///
+    /// # Errors
+    /// Envoy refuses.
+    pub fn remember(&mut self, key: String, value: Vec<u8>) -> Result<(), String> {
+        self.allow("set_shared_data")?;
+        self.shared.insert(key, value);
         Ok(())
     }
 

@@ -63,8 +63,15 @@ impl Native {
             .streams
             .remove(&id)
             .with_context(|| format!("no stream {id}"))?;
-        let step = event(&mut stream, &mut self.worker, now);
-        let flow = match self.apply(id, step.effects) {
+        let mut step = event(&mut stream, &mut self.worker, now);
+        let keys = step.take_recall();
+        let mut applied = self.apply(id, step.effects);
+        if let (Ok(()), Some(keys)) = (&applied, keys) {
+            let values: Vec<_> = keys.iter().map(|key| self.host.recall(key)).collect();
+            step = stream.on_recalled(&mut self.worker, &values, now);
+            applied = self.apply(id, step.effects);
+        }
+        let flow = match applied {
             Ok(()) => step.flow,
             Err(what) => {
                 let fault = stream.on_host_fault(&what, now);
@@ -115,6 +122,12 @@ impl Native {
                 Effect::ResetResponse => host.reset(id)?,
                 Effect::Call(call) => {
                     host.call(id, &call)?;
+                }
+                Effect::Recall(_) => return Err("recall".to_owned()),
+                Effect::Remember(entries) => {
+                    for (key, value) in entries {
+                        host.remember(key, value)?;
+                    }
                 }
                 Effect::Summary(line) => host.set_filter_state(id, line.as_bytes())?,
                 Effect::Count(counter, by) => host.count(&counter.name(), by),

@@ -171,6 +171,7 @@ impl Connection {
         Context {
             connection: &self.name,
             mcp_server: self.mcp.server.as_deref(),
+            nodes: None,
         }
     }
 
@@ -303,6 +304,24 @@ pub struct Limits {
 }
 
 impl Policy {
+    /// Whether any rule asks in which repository or on which ref something happens.
+    pub fn names_places(&self) -> bool {
+        let asks = |rule: &Rule| {
+            let (condition, except) = (&rule.condition, &rule.except);
+            [
+                &condition.repos,
+                &condition.owners,
+                &condition.refs,
+                &except.repos,
+                &except.owners,
+                &except.refs,
+            ]
+            .iter()
+            .any(|globs| !globs.is_empty())
+        };
+        self.rules.iter().any(asks)
+    }
+
     /// The connection that serves a host and path: the longest path prefix wins, then the order of
     /// the document.
     pub fn connection_index(&self, host: &str, path: &str) -> Option<usize> {

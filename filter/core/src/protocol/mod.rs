@@ -37,6 +37,8 @@ mod second_method;
 
 use serde_json::Value;
 
+use github::nodes::{Lesson, Nodes};
+
 use crate::denial::DenialStyle;
 use crate::head::RequestHead;
 use crate::operation::{Operation, Target};
@@ -79,6 +81,8 @@ pub struct Context<'a> {
     pub connection: &'a str,
     /// The MCP server behind it, as the policy names it; `github` is GitHub's.
     pub mcp_server: Option<&'a str>,
+    /// What is known of GitHub's node ids.
+    pub nodes: Option<&'a Nodes>,
 }
 
 /// Lists the protocols: one line each.
@@ -169,6 +173,8 @@ pub enum Answer {
         /// Whether they are those of GitHub's server.
         github: bool,
     },
+    /// Which repositories GitHub's node ids in it are of.
+    Nodes(Lesson),
 }
 
 impl Judged {

@@ -8,7 +8,7 @@ use crate::mask::{Format, mask_whole};
 use crate::path::RequestPath;
 use crate::policy::{self, Action, Body, Connection};
 use crate::protocol::git::Progress;
-use crate::protocol::{self, BodyNeed, Request};
+use crate::protocol::{self, BodyNeed, Context, Request};
 use crate::reason::Reason;
 use crate::record::Decision;
 use crate::worker::Worker;
@@ -121,7 +121,7 @@ impl Stream {
             BodyNeed::Whole => self.body_ended,
             BodyNeed::GitCommands => self.commands_done || self.body_ended,
         };
-        if !there {
+        if !there || self.places.is_asking() {
             return;
         }
         let policy = Rc::clone(&self.policy);
@@ -186,13 +186,18 @@ impl Stream {
         path: &RequestPath,
         now: Now,
     ) -> bool {
+        let nodes = self.places.nodes();
         let request = Request {
             head: &self.head,
             path,
             body: &self.body,
-            context: connection.context(),
+            context: Context {
+                nodes: Some(&nodes),
+                ..connection.context()
+            },
         };
         match protocol::judge(connection.protocol, &request) {
+            Ok(_) if self.asks_places(nodes) => false,
             Ok(judged) => {
                 self.operations = judged.operations;
                 self.style = judged.style;

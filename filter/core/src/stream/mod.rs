@@ -15,6 +15,7 @@
 //! | `mod`      | state and callbacks |
 //! | `identify` | token to identity |
 //! | `judge`    | body, operations, verdict, request masking |
+//! | `places`   | which repositories the request's node ids are of |
 //! | `hold`     | asking a person |
 //! | `forward`  | request record, header changes, release, refusal |
 //! | `response` | masking and capturing the answer |
@@ -27,6 +28,7 @@ mod forward;
 mod hold;
 mod identify;
 mod judge;
+mod places;
 mod response;
 
 use std::rc::Rc;
@@ -48,6 +50,7 @@ use crate::reason::Reason;
 use crate::record::{Captured, Decision, MaskCount};
 use crate::worker::{StreamId, Wake, Worker};
 use hold::Hold;
+use places::Places;
 use response::Response;
 
 /// Where an exchange stands.
@@ -121,6 +124,7 @@ pub struct Stream {
     body_ended: bool,
     commands: GitCommands,
     commands_done: bool,
+    places: Places,
     operations: Vec<Operation>,
     style: DenialStyle,
     model: Option<String>,
@@ -168,6 +172,7 @@ impl Stream {
             body_ended: false,
             commands: GitCommands::new(),
             commands_done: false,
+            places: Places::default(),
             operations: Vec::new(),
             style: DenialStyle::Plain,
             model: None,
@@ -469,6 +474,7 @@ impl Stream {
 
     /// The result of a request callback.
     fn step(&mut self) -> Step {
+        self.places.from_callback(true);
         self.flowing = matches!(self.phase, Phase::Released);
         Step {
             effects: std::mem::take(&mut self.effects),
@@ -486,6 +492,7 @@ impl Stream {
     /// loses the next piece (seen on Envoy 1.40.0: a 30 MB push arrived with a hole). That piece's own
     /// callback lets the request go instead.
     fn resume(&mut self) -> Step {
+        self.places.from_callback(false);
         let released = matches!(self.phase, Phase::Released) && !self.flowing;
         if released && (self.body_ended || self.body_size == 0) {
             self.flowing = true;

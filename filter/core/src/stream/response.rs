@@ -8,6 +8,7 @@ use crate::effect::{Counter, Effect, Level, Now};
 use crate::head::ResponseHead;
 use crate::mask::{Finding, Format, Scrub, StreamMasker, mask_whole};
 use crate::policy::{Action, Credential};
+use crate::protocol::github::nodes::Pupil;
 use crate::reason::Reason;
 use crate::record::{Captured, Chunk, Decision, MaskCount};
 
@@ -31,12 +32,13 @@ pub(super) struct Response {
     capture: bool,
     masker: Option<StreamMasker>,
     pub(super) reader: Option<Reader>,
+    pub(super) pupil: Option<Pupil>,
 }
 
 impl Response {
     /// Whether its bytes are looked at.
     pub(super) fn is_read(&self) -> bool {
-        self.masker.is_some() || self.capture || self.reader.is_some()
+        self.masker.is_some() || self.capture || self.reader.is_some() || self.pupil.is_some()
     }
 }
 
@@ -80,6 +82,7 @@ impl Stream {
         }
         self.response.capture = !encoded && self.policy.audit.capture_response > 0;
         self.response.reader = self.answer_reader(&head, format);
+        self.response.pupil = self.pupil(&head);
         if self.masks_response() {
             let set = self
                 .policy
@@ -89,11 +92,11 @@ impl Stream {
                 .unwrap_or_else(|| Rc::clone(&self.policy.masking.none));
             self.response.masker = Some(StreamMasker::new(set, scrub, format));
         }
+        self.response.length = head
+            .headers
+            .text("content-length")
+            .and_then(|v| v.trim().parse().ok());
         if self.response.masker.is_some() || self.response.reader.is_some() {
-            self.response.length = head
-                .headers
-                .text("content-length")
-                .and_then(|v| v.trim().parse().ok());
             self.effects
                 .push(Effect::RemoveResponseHeader("content-length".to_owned()));
         }
@@ -108,6 +111,7 @@ impl Stream {
         self.response.size += size as u64;
         // With a known length the last byte is known as the last, also when trailers follow it.
         let last = end || self.response.length == Some(self.response.size);
+        self.learn(bytes, last, now);
         let narrowed = self.read_answer(bytes, last);
         let whole = bytes;
         let bytes = narrowed.as_deref().unwrap_or(bytes);

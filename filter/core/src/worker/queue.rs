@@ -142,10 +142,12 @@ impl Queue {
     pub fn on_answer(&mut self, answer: &CallAnswer, now: Now) -> Delivered {
         match answer.status {
             Some(200..=299) => match rejected(&answer.body) {
-                0 => self.acked(),
-                count => self.refused(&format!(
+                Some(0) => self.acked(),
+                Some(count) => self.refused(&format!(
                     "the audit sink rejected {count} records of a batch"
                 )),
+                // Something else answers in the sink's place: nothing says that it keeps records.
+                None => self.again("an answer that is not OTLP", now),
             },
             // Malformed or too large: sending it again changes nothing.
             Some(status @ (400 | 413 | 415 | 422)) if self.in_flight.len() <= 1 => self.refused(
@@ -160,19 +162,8 @@ impl Queue {
                     ),
                 }
             }
-            other => {
-                self.put_back();
-                let pause = BACKOFF_MS
-                    .0
-                    .saturating_mul(1 << self.failures.min(10))
-                    .min(BACKOFF_MS.1);
-                self.failures = self.failures.saturating_add(1);
-                self.not_before = now.after_ms(pause);
-                let status = other.map_or("no answer".to_owned(), |s| format!("status {s}"));
-                Delivered::Again {
-                    why: format!("the audit sink failed ({status}); next try in {pause} ms"),
-                }
-            }
+            Some(status) => self.again(&format!("status {status}"), now),
+            None => self.again("no answer", now),
         }
     }
 
@@ -187,6 +178,19 @@ impl Queue {
     pub fn forget(&mut self, stream: StreamId) {
         for entry in self.waiting.iter_mut().chain(&mut self.in_flight) {
             entry.waiter = entry.waiter.filter(|w| *w != stream);
+        }
+    }
+
+    fn again(&mut self, what: &str, now: Now) -> Delivered {
+        self.put_back();
+        let pause = BACKOFF_MS
+            .0
+            .saturating_mul(1 << self.failures.min(10))
+            .min(BACKOFF_MS.1);
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = now.after_ms(pause);
+        Delivered::Again {
+            why: format!("the audit sink failed ({what}); next try in {pause} ms"),
         }
     }
 
@@ -264,13 +268,21 @@ impl Queue {
     }
 }
 
-/// `partialSuccess.rejectedLogRecords` of an OTLP answer; int64 is a string in its JSON.
-fn rejected(body: &[u8]) -> u64 {
-    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-    match answer.pointer("/partialSuccess/rejectedLogRecords") {
-        Some(Value::String(count)) => count.parse().unwrap_or(0),
-        Some(count) => count.as_u64().unwrap_or(0),
-        None => 0,
+/// `partialSuccess.rejectedLogRecords` of an OTLP answer; int64 is a string in its JSON. Nothing if
+/// it is not such an answer. An empty one says that all is well.
+fn rejected(body: &[u8]) -> Option<u64> {
+    if body.trim_ascii().is_empty() {
+        return Some(0);
+    }
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    let partial = match answer.as_object()?.get("partialSuccess") {
+        None | Some(Value::Null) => return Some(0),
+        Some(partial) => partial.as_object()?,
+    };
+    match partial.get("rejectedLogRecords") {
+        None | Some(Value::Null) => Some(0),
+        Some(Value::String(count)) => count.parse().ok(),
+        Some(count) => count.as_u64(),
     }
 }
 

@@ -217,3 +217,41 @@ fn only_a_waiting_request_or_a_full_batch_is_urgent() {
     }
     assert!(queue.is_urgent(), "a batch is full");
 }
+
+#[test]
+fn an_answer_that_is_not_the_sinks_is_no_acknowledgement() {
+    for garbage in [
+        "<html>captive portal</html>",
+        "[]",
+        "OK",
+        r#"{"partialSuccess":"yes"}"#,
+        r#"{"partialSuccess":{"rejectedLogRecords":"some"}}"#,
+        r#"{"partialSuccess":{"rejectedLogRecords":-1}}"#,
+        r#"{"partialSuccess":"#,
+    ] {
+        let mut queue = Queue::new(&audit(10), "w");
+        queue.push(record(), Some(5)).unwrap();
+        let first = queue.next_batch(T).unwrap();
+        let mut other = answer(200);
+        other.body = garbage.as_bytes().to_vec();
+        let meaning = queue.on_answer(&other, T);
+        assert!(matches!(meaning, Delivered::Again { .. }), "{garbage}");
+        assert_eq!(queue.next_batch(T), None, "{garbage}: not before the pause");
+        let again = queue.next_batch(T.after_ms(60_000)).unwrap();
+        assert_eq!(sequences(&again), sequences(&first), "{garbage}");
+        for good in [
+            "",
+            " \n",
+            "{}",
+            r#"{"partialSuccess":{}}"#,
+            r#"{"partialSuccess":null}"#,
+        ] {
+            let mut queue = Queue::new(&audit(10), "w");
+            queue.push(record(), Some(5)).unwrap();
+            queue.next_batch(T).unwrap();
+            other.body = good.as_bytes().to_vec();
+            let meaning = queue.on_answer(&other, T);
+            assert!(matches!(meaning, Delivered::Acked { .. }), "{good}");
+        }
+    }
+}

@@ -366,6 +366,35 @@ fn worker(linker: &mut Linker<State>) -> Result<(), Error> {
     )?;
     linker.func_wrap(
         "env",
+        "proxy_get_shared_data",
+        |mut c: Caller<'_, State>, key: u32, length: u32, at: u32, size: u32, cas: u32| {
+            let mut answer = || -> Answer {
+                let mut guest = Guest::new(&mut c)?;
+                let key = guest.text(key, length)?;
+                let Some(value) = guest.state().host.recall(&key) else {
+                    return Ok(Status::NotFound);
+                };
+                guest.put_u32(cas, 1)?;
+                guest.hand_over(&value, at, size).map(|()| Status::Ok)
+            };
+            done(answer())
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "proxy_set_shared_data",
+        |mut c: Caller<'_, State>, key: u32, length: u32, value: u32, size: u32, _cas: u32| {
+            let mut answer = || -> Answer {
+                let mut guest = Guest::new(&mut c)?;
+                let key = guest.text(key, length)?;
+                let value = guest.bytes(value, size)?;
+                Ok(guest.state().host.remember(key, value).into())
+            };
+            done(answer())
+        },
+    )?;
+    linker.func_wrap(
+        "env",
         "proxy_register_shared_queue",
         |mut c: Caller<'_, State>, _name: u32, _length: u32, id: u32| {
             done(Guest::new(&mut c).and_then(|mut guest| guest.put_u32(id, 1).map(|()| Status::Ok)))

@@ -6,7 +6,7 @@
 
 mod attributes;
 mod graphql;
-mod nodes;
+pub(crate) mod nodes;
 mod places;
 mod route;
 mod search;
@@ -16,13 +16,14 @@ mod table;
 use serde_json::{Map, Value};
 
 use super::fields::Fields;
-use super::{BodyNeed, Fault, Judged, Protocol, Request, body, is_read};
+use super::{Answer, BodyNeed, Fault, Judged, Protocol, Request, body, is_read};
 use crate::denial::DenialStyle;
 use crate::head::RequestHead;
 use crate::operation::{Operation, Target};
 use crate::path::RequestPath;
 
 pub(crate) use attributes::file_paths;
+pub(crate) use search::within as search_within;
 
 /// GitHub's REST and GraphQL API.
 pub(super) struct GitHub;
@@ -37,7 +38,7 @@ impl Protocol for GitHub {
     }
 
     fn judge(&self, request: &Request<'_>) -> Result<Judged, Fault> {
-        judge(request.head, request.path, request.body)
+        judge(request)
     }
 
     fn style(&self, _: &RequestHead, path: Option<&RequestPath>) -> DenialStyle {
@@ -94,11 +95,16 @@ fn style(path: &RequestPath) -> DenialStyle {
     }
 }
 
-fn judge(head: &RequestHead, path: &RequestPath, body: &[u8]) -> Result<Judged, Fault> {
+fn judge(request: &Request<'_>) -> Result<Judged, Fault> {
+    let (head, path, body) = (request.head, request.path, request.body);
     let segments = below_root(path);
     if is_graphql(segments) {
-        let operations = graphql::operations(head, path, body, &nodes::Nodes::default())?;
-        return Ok(Judged::new(operations, DenialStyle::GraphQl));
+        let none = nodes::Nodes::default();
+        let nodes = request.context.nodes.unwrap_or(&none);
+        let (operations, lesson) = graphql::operations(head, path, body, nodes)?;
+        let mut judged = Judged::new(operations, DenialStyle::GraphQl);
+        judged.answer = lesson.map_or(Answer::AsIs, Answer::Nodes);
+        return Ok(judged);
     }
     let found = route::find(&head.method, segments);
     let row = found.as_ref().map(|found| found.row);
@@ -112,7 +118,19 @@ fn judge(head: &RequestHead, path: &RequestPath, body: &[u8]) -> Result<Judged, 
     {
         operations.extend(listed(&other, head, path, body)?);
     }
-    Ok(Judged::new(operations, DenialStyle::GitHubRest))
+    let mut judged = Judged::new(operations, DenialStyle::GitHubRest);
+    judged.answer = lesson(&judged.operations).map_or(Answer::AsIs, Answer::Nodes);
+    Ok(judged)
+}
+
+/// What the answer to a call may tell of node ids.
+fn lesson(operations: &[Operation]) -> Option<nodes::Lesson> {
+    let [operation] = operations else {
+        return None;
+    };
+    let mut ids = operation.aliases.iter();
+    let id = ids.find_map(|alias| alias.strip_prefix("github:"))?;
+    nodes::rest(id, &operation.repo)
 }
 
 /// The operations of a call that the table has.

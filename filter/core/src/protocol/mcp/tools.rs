@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::server::Server;
 use super::table::{self, Reads};
 use crate::operation::{Operation, Paths, Target};
-use crate::protocol::github::file_paths;
+use crate::protocol::github::{file_paths, search_within};
 use crate::protocol::{Fault, body, branch_target, fields, ref_target, repo_target};
 
 /// The arguments that decide. A server that reads names without regard to case must not find one of
@@ -31,9 +31,9 @@ const DECIDING: &[&str] = &[
     "private",
     "public",
     "workflow_id",
-    "base",
-    "tag_name",
-    "permission",
+    "query",
+    "item_owner",
+    "item_repo",
 ];
 
 /// The arguments that are shown: by these names the other doors show theirs.
@@ -120,8 +120,23 @@ fn performed(
     first.write = !name.ends_with(".read") && !name.starts_with("mcp.");
     match reads {
         Reads::Repo => {}
-        Reads::User => first.repo = Target::None,
+        Reads::User => {
+            first.repo = Target::None;
+            // The account behind the credential, or whoever's gist it is.
+            if first.write || name.starts_with("gist.") {
+                first.account = Target::Any;
+            }
+        }
         Reads::Anywhere => first.repo = Target::Any,
+        Reads::Search => {
+            // The server puts `owner` and `repo` behind the query.
+            let query = text("query").unwrap_or_default();
+            let query = match (text("owner"), text("repo")) {
+                (Some(owner), Some(repo)) => format!("{query} repo:{owner}/{repo}"),
+                _ => query.to_owned(),
+            };
+            return search_within(&first, Some(&query));
+        }
         Reads::Account => {
             first.repo = Target::None;
             first.account = account(arguments);
@@ -135,6 +150,10 @@ fn performed(
             Some(_) => {
                 first.repo = Target::None;
                 first.account = account(arguments);
+                // There it says what properties there are, not which one a repository has.
+                if name == "property.write" {
+                    first.name = "property.schema".to_owned();
+                }
             }
         },
         Reads::File(change) => return file(first, change, arguments),
@@ -163,10 +182,17 @@ fn performed(
             };
         }
         Reads::Fork => {
-            if let Some(organization) = text("organization") {
-                set(&mut first, "new_owner", &organization.to_ascii_lowercase());
-            }
-            let copy = copy(&first, arguments);
+            // GitHub gives the copy the name of its source, or another where that is taken.
+            let mut copy = Operation {
+                name: "repo.create".to_owned(),
+                repo: Target::Any,
+                account: match text("organization") {
+                    Some(name) if !name.is_empty() => Target::Known(name.to_ascii_lowercase()),
+                    Some(_) | None => Target::Any,
+                },
+                ..first.clone()
+            };
+            set(&mut copy, "change", "fork");
             return vec![first, copy];
         }
         Reads::NewRepo => {
@@ -204,12 +230,13 @@ fn performed(
         }
         Reads::ActionsGet => match text("method") {
             Some("get_workflow_run_logs_url" | "get_workflow_run_logs") => {
-                first.name = "log.read".to_owned();
+                first.name = "run_logs.read".to_owned();
             }
-            Some("download_workflow_run_artifact") => first.name = "archive.read".to_owned(),
+            Some("download_workflow_run_artifact") => first.name = "artifact.read".to_owned(),
             Some(_) | None => {}
         },
         Reads::Contents => {
+            first.aliases.push("content.read".to_owned());
             // Without a path it is the root folder.
             first.paths = match text("path").map(|path| path.trim_matches('/')) {
                 None | Some("") => Paths::None,
@@ -220,33 +247,20 @@ fn performed(
             }
         }
     }
+    // Copilot is put to work: by a new pull request, or by an issue that is given to it.
+    match tool {
+        "create_pull_request_with_copilot" => first.aliases.push("pr.create".to_owned()),
+        "assign_copilot_to_issue" | "assign_copilot_to_issue_with_intent" => {
+            first.aliases.push("issue.update".to_owned());
+        }
+        _ => {}
+    }
     if name == "gist.create" {
         let public = arguments.get("public") == Some(&Value::Bool(true));
         let visibility = if public { "public" } else { "secret" };
         set(&mut first, "visibility", visibility);
     }
     vec![first]
-}
-
-/// What a fork puts into an account: the caller's own, where the arguments name none.
-fn copy(fork: &Operation, arguments: &Map<String, Value>) -> Operation {
-    let owner = arguments.get("organization").and_then(Value::as_str);
-    let account = match owner {
-        Some(name) if !name.is_empty() => Target::Known(name.to_ascii_lowercase()),
-        Some(_) | None => Target::Any,
-    };
-    let name = fork.repo.known().and_then(|repo| repo.split_once('/'));
-    let mut copy = Operation {
-        name: "repo.create".to_owned(),
-        repo: match (account.known(), name) {
-            (Some(owner), Some((_, name))) => repo_target(owner, name),
-            _ => Target::Any,
-        },
-        account,
-        ..fork.clone()
-    };
-    set(&mut copy, "change", "fork");
-    copy
 }
 
 /// What `actions_run_trigger` does by its `method`. A deprecated name of it says one thing and its
@@ -334,8 +348,7 @@ fn paths(files: Option<&Value>) -> Paths {
 }
 
 /// Every call of a tool that has other operations than another one, with nothing known of its
-/// targets: what a rule says of all of them, it says of the tool. (A target that is absent is
-/// matched by no rule that asks for one.)
+/// targets: what a rule says of all of them, it says of the tool.
 pub(super) fn variants(server: Server<'_>, tool: &str) -> Vec<Vec<Operation>> {
     let methods: &[&str] = match table::find(tool) {
         Some((_, Reads::Actions)) => &[
@@ -361,17 +374,17 @@ pub(super) fn variants(server: Server<'_>, tool: &str) -> Vec<Vec<Operation>> {
                 arguments.insert("method".to_owned(), Value::from(*method));
             }
             let operations = operations(server, tool, &arguments).ok()?;
-            Some(operations.into_iter().map(without_targets).collect())
+            Some(operations.into_iter().map(with_any_target).collect())
         })
         .collect()
 }
 
-fn without_targets(operation: Operation) -> Operation {
+fn with_any_target(operation: Operation) -> Operation {
     Operation {
-        repo: Target::None,
-        account: Target::None,
-        reference: Target::None,
-        paths: Paths::None,
+        repo: Target::Any,
+        account: Target::Any,
+        reference: Target::Any,
+        paths: Paths::Unknown,
         ..operation
     }
 }

@@ -1,4 +1,4 @@
-//! Places that a request writes out: logins and web addresses.
+//! Web addresses in a request.
 
 use crate::operation::Target;
 use crate::protocol::repo_target;
@@ -18,18 +18,6 @@ const NO_ACCOUNTS: [&str; 12] = [
     "search",
     "gist",
 ];
-
-/// The account of that login, in lower case.
-pub(super) fn login(login: &str) -> Target {
-    let plain = login
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    if plain && !login.is_empty() {
-        Target::Known(login.to_ascii_lowercase())
-    } else {
-        Target::Any
-    }
-}
 
 /// The repository that a web address lies in. One that a server might tidy up first, or that is on a
 /// host of gists or of uploads, proves nothing.

@@ -9,10 +9,12 @@
 //! | `mutations` | what each mutation does |
 //! | `query`     | what the root fields of a query read |
 //! | `reach`     | whether a selection leaves the repository that a root field names |
-//! | `address`   | logins and web addresses |
+//! | `lesson`    | which ids of the answer are of the repository that was named |
+//! | `address`   | web addresses |
 
 mod address;
 mod document;
+mod lesson;
 mod mutations;
 mod query;
 mod reach;
@@ -21,7 +23,7 @@ mod value;
 
 use serde_json::{Map, Value};
 
-use super::nodes::Nodes;
+use super::nodes::{Lesson, Nodes};
 use crate::head::RequestHead;
 use crate::operation::Operation;
 use crate::path::RequestPath;
@@ -42,10 +44,11 @@ pub(super) fn operations(
     path: &RequestPath,
     bytes: &[u8],
     nodes: &Nodes,
-) -> Result<Vec<Operation>, Fault> {
+) -> Result<(Vec<Operation>, Option<Lesson>), Fault> {
     let mut found = Found {
         nodes,
         operations: Vec::new(),
+        lesson: None,
         fields: 0,
     };
     if is_read(&head.method) {
@@ -65,7 +68,7 @@ pub(super) fn operations(
             return Err(persisted());
         }
         let Some(document) = parameter("query")? else {
-            return Ok(vec![schema_read()]);
+            return Ok((vec![schema_read()], None));
         };
         let variables = parameter("variables")?.map_or(Value::Null, Value::from);
         let variables = variables_of(Some(&variables))?;
@@ -84,11 +87,13 @@ pub(super) fn operations(
                 for request in &requests {
                     found.read_request(request)?;
                 }
+                // Which answer is whose is the server's order, and not worth the trust.
+                found.lesson = None;
             }
             request => found.read_request(&request)?,
         }
     }
-    Ok(found.operations)
+    Ok((found.operations, found.lesson))
 }
 
 /// Members that name a document which only the server has.
@@ -102,6 +107,8 @@ fn persisted() -> Fault {
 struct Found<'n> {
     nodes: &'n Nodes,
     operations: Vec<Operation>,
+    /// What the answer may tell.
+    lesson: Option<Lesson>,
     /// Root fields of all documents of the request.
     fields: usize,
 }
@@ -158,6 +165,7 @@ impl Found<'_> {
                 self.add(operation)?;
             }
         }
+        self.lesson = lesson::lesson(&document, &roots, &self.operations, &fragments);
         Ok(())
     }
 
@@ -199,3 +207,7 @@ fn schema_read() -> Operation {
 #[cfg(test)]
 #[path = "graphql_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "spelling_tests.rs"]
+mod spelling_tests;

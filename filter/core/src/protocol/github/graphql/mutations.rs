@@ -5,6 +5,7 @@
 
 use super::super::attributes::{PUSH, file_paths, set};
 use super::super::nodes::{Node, Nodes};
+use super::super::route;
 use super::address;
 use super::table::{self, Place, Reads, Row};
 use super::value::Given;
@@ -122,7 +123,7 @@ fn place(first: &Operation, places: &[Place], input: Given<'_>, nodes: &Nodes) -
             }
             Place::Owner(_) | Place::Anyone => account = Target::Any,
             Place::Login(member) => {
-                account = input.get(member).text().map_or(Target::Any, address::login);
+                account = input.get(member).text().map_or(Target::Any, route::login);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What the root fields of a query read.
 
-use super::super::nodes::Nodes;
+use super::super::{nodes::Nodes, search};
 use super::document::{Fragments, Root};
 use super::reach::{self, At, Reach};
 use super::{address, mutations};
@@ -80,10 +80,17 @@ pub(super) fn operations(
             vec![in_repo(text("url").map_or(Target::Any, address::repo))],
             At::Repository,
         ),
-        "search" => (
-            vec![read("search.read", Target::Any, Target::Any)],
-            At::Repository,
-        ),
+        // Issues and repositories are bounded by the query; users and discussions are not known to be.
+        "search" => {
+            let bounded = matches!(
+                text("type"),
+                Some("ISSUE" | "ISSUE_ADVANCED" | "REPOSITORY")
+            );
+            let query = text("query").filter(|_| bounded).unwrap_or_default();
+            let firsts = search::places(query).into_iter();
+            let firsts = firsts.map(|(repo, account)| read("search.read", repo, account));
+            (firsts.collect(), At::Repository)
+        }
         field if field.starts_with("__") => {
             return Ok(vec![read("github.read", Target::None, Target::None)]);
         }
@@ -116,7 +123,7 @@ pub(super) fn mutation(
     let first = repos.next().flatten();
     let at = match first {
         Some(_) if repos.all(|repo| repo == first) => At::Repository,
-        Some(_) | None => At::Elsewhere,
+        Some(_) | None => At::Answer,
     };
     let reach = reach::of(root.field, at, &Target::Any, &root.scope, fragments)?;
     Ok(extend(operations, reach, &Target::Any, field))

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use bluejay_core::AsIter;
 use bluejay_parser::ast::executable::{Field, SelectionSet};
 
-use super::address;
+use super::super::route;
 use super::document::{Fragments, Step, step};
 use super::value::Scope;
 use crate::operation::Target;
@@ -28,6 +28,8 @@ pub(super) enum At {
     Repository,
     /// In an account.
     Account,
+    /// In the answer of a mutation that could be anywhere: what is not an object is its own.
+    Answer,
     /// Anywhere.
     Elsewhere,
 }
@@ -221,7 +223,7 @@ impl Reach {
             }
             (At::Repository, Some(Leads::Stays)) => At::Repository,
             (At::Account, _) if OF_ACCOUNT.binary_search(&name).is_ok() => At::Account,
-            (At::Repository | At::Account | At::Elsewhere, _) => At::Elsewhere,
+            (At::Repository | At::Account | At::Answer | At::Elsewhere, _) => At::Elsewhere,
         }))
     }
 
@@ -234,7 +236,7 @@ impl Reach {
 
 /// Which account a root field names, by its login.
 pub(super) fn account(login: Option<&str>) -> Target {
-    login.map_or(Target::Any, address::login)
+    login.map_or(Target::Any, route::login)
 }
 
 #[cfg(test)]

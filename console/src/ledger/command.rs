@@ -1,0 +1,559 @@
+//! `countersign ledger …`
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::entry::count;
+use super::note::{Note, Verifier, split_notes};
+use super::retain::{Keep, retain};
+use super::verify::{Against, Report, verify};
+use super::{bundle, checkpoint, derive, health, hold, keys, read, tree};
+use crate::clock::{Clock, Millis, parse_duration, parse_moment, readable};
+use crate::data_folder::DataFolder;
+use crate::failure::Failure;
+use crate::store::{self, Store, StoreError};
+
+/// What can be done with a ledger.
+#[derive(Subcommand)]
+pub enum Ledger {
+    /// Check that nothing was edited, removed, moved, inserted or cut; works offline
+    ///
+    /// Give an export (`countersign ledger bundle`) or a data folder, and the public key that you
+    /// trust. With a checkpoint that you kept, somebody who has the signing key is found out as well.
+    /// The first entry that is wrong is named; the exit status is 1 if there is one.
+    Verify(Verify),
+    /// Print the newest signed checkpoint
+    Checkpoint(Data),
+    /// Print the proof that an entry is in the ledger, or that an earlier ledger is the beginning
+    /// of the present one
+    Proof(Proof),
+    /// The signing keys: list, show, rotate
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Delete what is older than it has to be: bodies first, whole days last
+    ///
+    /// Hashes stay, so that the rest verifies; each deletion is an entry; what a legal hold covers
+    /// stays.
+    Retain(Retain),
+    /// Legal holds: add, list, remove
+    #[command(subcommand)]
+    Hold(Hold),
+    /// Print how complete the ledger is: gaps, restarts, exchanges without an outcome, witnesses
+    Status(Status),
+    /// Write the whole ledger to a file that `countersign ledger verify` checks
+    Bundle(Bundle),
+}
+
+#[derive(Args)]
+#[doc(hidden)]
+pub struct Data {
+    /// The console's data folder
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+}
+
+#[derive(Args)]
+#[doc(hidden)]
+#[command(after_help = "\
+Example:
+  countersign ledger verify trail.ndjson --key auditor/ledger.vkey --checkpoint auditor/last-month.txt")]
+pub struct Verify {
+    /// The export to check
+    #[arg(required_unless_present = "data", conflicts_with = "data")]
+    export: Option<PathBuf>,
+    /// The data folder to check, with every table in it
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The public key to trust: `countersign ledger keys show`, or a file with it
+    #[arg(long, value_name = "FILE|VKEY")]
+    key: String,
+    /// Checkpoints that were kept elsewhere, one or many in a file; may be given several times
+    #[arg(long = "checkpoint", value_name = "FILE")]
+    checkpoints: Vec<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+#[doc(hidden)]
+pub struct Proof {
+    /// The console's data folder
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The entry whose inclusion is proven
+    #[arg(long, value_name = "INDEX", required_unless_present = "from")]
+    entry: Option<i64>,
+    /// The size of the earlier ledger
+    #[arg(long, value_name = "SIZE", conflicts_with = "entry")]
+    from: Option<i64>,
+    /// The size of the ledger that it is proven for; the newest checkpoint's if not given
+    #[arg(long, value_name = "SIZE")]
+    size: Option<i64>,
+}
+
+#[derive(Subcommand)]
+#[doc(hidden)]
+pub enum Keys {
+    /// Every key that the ledger has had
+    List(Data),
+    /// The public key that is in use, as `verify --key` takes it
+    Show(Data),
+    /// Take a new key into use; a running console goes on with it
+    Rotate {
+        /// The console's data folder
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// The signing key, if it is not in the data folder
+        #[arg(long, value_name = "FILE", env = "COUNTERSIGN_SIGNING_KEY")]
+        signing_key: Option<PathBuf>,
+        /// The old key is gone: auditors have to be given the new one
+        #[arg(long)]
+        lost: bool,
+    },
+}
+
+#[derive(Args)]
+#[doc(hidden)]
+pub struct Retain {
+    /// The console's data folder
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Delete bodies that are older
+    #[arg(long, value_name = "AGE", value_parser = parse_duration, required_unless_present = "periods_after")]
+    bodies_after: Option<Millis>,
+    /// Delete whole days that are older
+    #[arg(long, value_name = "AGE", value_parser = parse_duration)]
+    periods_after: Option<Millis>,
+}
+
+#[derive(Subcommand)]
+#[doc(hidden)]
+pub enum Hold {
+    /// Put a hold on; prints its id
+    Add {
+        /// The console's data folder
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Subject or e-mail address
+        #[arg(long)]
+        user: Option<String>,
+        /// Session
+        #[arg(long)]
+        session: Option<String>,
+        /// Exchange
+        #[arg(long)]
+        exchange: Option<String>,
+        /// Connection of the policy
+        #[arg(long)]
+        connection: Option<String>,
+        /// Taken at or after: a date, a time, or an age such as 30d
+        #[arg(long, value_name = "TIME")]
+        from: Option<String>,
+        /// Taken before
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        /// Why, for the record
+        #[arg(long)]
+        reason: String,
+        /// Who puts it on, for the record
+        #[arg(long)]
+        who: String,
+    },
+    /// Lift a hold
+    Remove {
+        /// The hold
+        id: String,
+        /// The console's data folder
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Why, for the record
+        #[arg(long)]
+        reason: String,
+        /// Who lifts it, for the record
+        #[arg(long)]
+        who: String,
+    },
+    /// Every hold, lifted ones too
+    List(Data),
+}
+
+#[derive(Args)]
+#[doc(hidden)]
+pub struct Status {
+    /// The console's data folder
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+#[doc(hidden)]
+pub struct Bundle {
+    /// The console's data folder
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The file to write
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// Does it.
+pub fn run(
+    asked: Ledger,
+    print: impl Fn(&str) -> Result<(), Failure>,
+) -> Result<ExitCode, Failure> {
+    let now = Clock::System.now();
+    match asked {
+        Ledger::Verify(asked) => return run_verify(&asked, print),
+        Ledger::Checkpoint(Data { data }) => {
+            let newest = open(&data)?.read_now(checkpoint::newest)?;
+            let newest = newest.ok_or_else(nothing_signed)?;
+            print(newest.note.trim_end())?;
+        }
+        Ledger::Proof(asked) => print(&proof(&asked)?)?,
+        Ledger::Keys(asked) => run_keys(asked, now, print)?,
+        Ledger::Retain(asked) => {
+            let keep = Keep {
+                bodies: asked.bodies_after,
+                periods: asked.periods_after,
+            };
+            let store = open(&asked.data)?;
+            let done = store.write_now(move |c| retain(c, now, keep))?;
+            store.close();
+            print(&format!(
+                "deleted {} bodies ({} bytes) and {} entries; legal holds kept {}",
+                done.bodies, done.bytes, done.entries, done.held
+            ))?;
+        }
+        Ledger::Hold(asked) => run_hold(asked, now, print)?,
+        Ledger::Status(asked) => {
+            let health = open(&asked.data)?.read_now(|c| health::health(c, now))?;
+            if asked.json {
+                let text = serde_json::to_string_pretty(&health);
+                print(&text.map_err(|error| Failure::plain(error.to_string()))?)?;
+            } else {
+                print(&in_words(&health))?;
+            }
+        }
+        Ledger::Bundle(asked) => {
+            let store = open(&asked.data)?;
+            let failed = |error: std::io::Error| {
+                Failure::plain(format!(
+                    "{} cannot be written: {error}",
+                    asked.output.display()
+                ))
+            };
+            let out = BufWriter::new(File::create(&asked.output).map_err(failed)?);
+            let written = store.read_now(|c| {
+                // One snapshot, while the console goes on.
+                let snapshot = c.unchecked_transaction()?;
+                Ok(bundle::write(&snapshot, now, &bundle::Selection::All, out))
+            })?;
+            print(&format!("{} entries", written?))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(data: &Path) -> Result<Store, Failure> {
+    DataFolder::open(data)?.store()
+}
+
+fn nothing_signed() -> Failure {
+    Failure::new(
+        "nothing in this ledger has been signed yet",
+        "`countersign serve` signs it.",
+    )
+}
+
+fn run_verify(
+    asked: &Verify,
+    print: impl Fn(&str) -> Result<(), Failure>,
+) -> Result<ExitCode, Failure> {
+    let key = read_key(&asked.key)?;
+    let mut checkpoints = Vec::new();
+    for file in &asked.checkpoints {
+        let text = fs::read_to_string(file)
+            .map_err(|error| Failure::plain(format!("{}: {error}", file.display())))?;
+        let notes = split_notes(&text);
+        let unreadable = notes.iter().any(|note| Note::parse(note).is_err());
+        if notes.is_empty() || unreadable {
+            return Err(Failure::new(
+                format!("{} does not have signed checkpoints", file.display()),
+                "A checkpoint is what `countersign ledger checkpoint` prints, or what a witness was sent.",
+            ));
+        }
+        checkpoints.extend(notes);
+    }
+    let mut against = Against {
+        key,
+        checkpoints,
+        beside: Vec::new(),
+        derived: false,
+        selection: false,
+    };
+    let report: Report = match (&asked.data, &asked.export) {
+        (Some(data), _) => {
+            let folder = DataFolder::open(data)?;
+            against.derived = true;
+            against.beside = folder.checkpoints().notes().map_err(|error| {
+                let path = folder.checkpoints().path().display().to_string();
+                Failure::plain(format!("{path}: {error}"))
+            })?;
+            // A note that a crash cut off says nothing.
+            against.beside.retain(|note| Note::parse(note).is_ok());
+            let connection = store::read_only(&folder.database())?;
+            // One snapshot, while a console may go on.
+            let snapshot = connection
+                .unchecked_transaction()
+                .map_err(StoreError::from)?;
+            verify(&snapshot, &against)?
+        }
+        (None, Some(export)) => {
+            let file = File::open(export)
+                .map_err(|error| Failure::plain(format!("{}: {error}", export.display())))?;
+            let scratch = store::Scratch::new()?;
+            let read = bundle::read(BufReader::new(file), scratch.path())?;
+            against.selection = read.selection;
+            verify(&read.connection, &against)?
+        }
+        (None, None) => return Err(Failure::plain("neither an export nor --data is given")),
+    };
+    if asked.json {
+        let text = serde_json::to_string_pretty(&report);
+        print(&text.map_err(|error| Failure::plain(error.to_string()))?)?;
+    } else {
+        print(&report.to_string())?;
+    }
+    Ok(if report.is_good() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn read_key(text: &str) -> Result<Verifier, Failure> {
+    let (given, place) = match fs::read_to_string(text) {
+        Ok(file) => (file, format!("{text}: ")),
+        Err(_) => (text.to_owned(), String::new()),
+    };
+    Verifier::parse(&given).map_err(|error| {
+        Failure::new(
+            format!("{place}{error}"),
+            "Give the line that `countersign ledger keys show` prints, or a file with it.",
+        )
+    })
+}
+
+fn proof(asked: &Proof) -> Result<String, Failure> {
+    let store = open(&asked.data)?;
+    let newest = store
+        .read_now(checkpoint::newest)?
+        .map(|newest| newest.size);
+    let size = asked.size.or(newest).ok_or_else(nothing_signed)?;
+    let encode = |hash: &super::entry::Hash| STANDARD.encode(hash);
+    let (entry, from) = (asked.entry, asked.from);
+    let value = store.read_now(|c| {
+        if size > count(c)? {
+            return Ok(None);
+        }
+        let root = encode(&tree::root(c, size)?);
+        Ok(match (entry, from) {
+            (Some(index), _) if (0..size).contains(&index) => {
+                let path: Vec<String> = tree::inclusion(c, index, size)?
+                    .iter()
+                    .map(encode)
+                    .collect();
+                let entry = read::entry(c, index)?;
+                let hash = entry.as_ref().map(|entry| encode(&entry.hash));
+                Some(
+                    json!({"index": index, "size": size, "leaf": entry.and_then(|e| e.leaf),
+                            "leaf_hash": hash, "root": root, "proof": path}),
+                )
+            }
+            (None, Some(from)) if (0..=size).contains(&from) => {
+                let path: Vec<String> = tree::consistency(c, from, size)?
+                    .iter()
+                    .map(encode)
+                    .collect();
+                Some(
+                    json!({"from": from, "to": size, "from_root": encode(&tree::root(c, from)?),
+                            "to_root": root, "proof": path}),
+                )
+            }
+            _ => None,
+        })
+    })?;
+    let value = value.ok_or_else(|| {
+        Failure::new(
+            "the ledger does not have that",
+            "`countersign ledger status` says how many entries there are; the first is 0.",
+        )
+    })?;
+    serde_json::to_string_pretty(&value).map_err(|error| Failure::plain(error.to_string()))
+}
+
+fn run_keys(
+    asked: Keys,
+    now: Millis,
+    print: impl Fn(&str) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    match asked {
+        Keys::List(Data { data }) => {
+            for key in open(&data)?.read_now(keys::announced)? {
+                print(&format!(
+                    "{}\t{}\tentry {}\t{}",
+                    readable(key.at),
+                    key.event,
+                    key.index,
+                    key.verifier
+                ))?;
+            }
+        }
+        Keys::Show(Data { data }) => {
+            let last = open(&data)?.read_now(keys::announced)?.pop();
+            print(&last.ok_or_else(nothing_signed)?.verifier.to_string())?;
+        }
+        Keys::Rotate {
+            data,
+            signing_key,
+            lost,
+        } => {
+            let folder = DataFolder::open(&data)?;
+            let store = folder.store()?;
+            let file = signing_key.map_or_else(|| folder.signing_key(), keys::KeyFile::at);
+            let new = keys::rotate(&store, &file, now, lost)?;
+            checkpoint::catch_up(&store, &folder.checkpoints())?;
+            print(&new.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn run_hold(
+    asked: Hold,
+    now: Millis,
+    print: impl Fn(&str) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    match asked {
+        Hold::Add {
+            data,
+            user,
+            session,
+            exchange,
+            connection,
+            from,
+            until,
+            reason,
+            who,
+        } => {
+            let moment = |text: Option<String>| {
+                text.map(|text| parse_moment(&text, now).map_err(Failure::plain))
+                    .transpose()
+            };
+            let filter = hold::Filter {
+                user,
+                session,
+                exchange,
+                connection,
+                from: moment(from)?,
+                until: moment(until)?,
+            };
+            let id = open(&data)?.write_now(move |c| hold::add(c, now, &filter, &reason, &who))?;
+            print(&id)?;
+        }
+        Hold::Remove {
+            id,
+            data,
+            reason,
+            who,
+        } => {
+            let wanted = id.clone();
+            let store = open(&data)?;
+            if !store.write_now(move |c| hold::lift(c, now, &wanted, &reason, &who))? {
+                return Err(Failure::new(
+                    format!("there is no hold `{id}` that stands"),
+                    "`countersign ledger hold list --data DIR` shows them.",
+                ));
+            }
+        }
+        Hold::List(Data { data }) => {
+            for hold in open(&data)?.read_now(|c| hold::list(c, false))? {
+                let lifted = hold.lifted_at.map_or_else(
+                    || "stands".to_owned(),
+                    |at| format!("lifted {}", readable(at)),
+                );
+                let filter = serde_json::to_string(&hold.filter).unwrap_or_default();
+                print(&format!(
+                    "{}\t{}\t{lifted}\t{filter}\t{}\t{}",
+                    hold.id,
+                    readable(hold.added_at),
+                    hold.who,
+                    hold.reason
+                ))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn in_words(health: &health::Health) -> String {
+    let derive::Position { entries, .. } = health.position;
+    let mut lines = vec![
+        format!(
+            "entries       {entries}, {} not searchable yet",
+            health.position.behind()
+        ),
+        format!("signed        {}", health.signed),
+        match health.checkpoint_at {
+            Some(at) => format!(
+                "checkpoint    {} entries, {}",
+                health.checkpoint_size,
+                readable(at)
+            ),
+            None => "checkpoint    none".to_owned(),
+        },
+        format!(
+            "missing       {} numbers of workers; they dropped {}",
+            health.missing, health.dropped
+        ),
+        format!("no outcome    {} exchanges", health.without_outcome),
+    ];
+    for worker in &health.workers {
+        let gaps: Vec<String> = worker
+            .gaps
+            .iter()
+            .map(|(from, to)| format!("{from}-{to}"))
+            .collect();
+        let gaps = if gaps.is_empty() {
+            "no gap".to_owned()
+        } else {
+            format!("missing {}", gaps.join(", "))
+        };
+        lines.push(format!(
+            "worker        {}  {} to {}  numbers to {}, {gaps}",
+            worker.worker,
+            readable(worker.first_at),
+            readable(worker.last_at),
+            worker.highest
+        ));
+    }
+    for witness in &health.witnesses {
+        let stands = match &witness.error {
+            Some(error) => format!("failed {} times: {error}", witness.failures),
+            None => format!("has {} entries", witness.sent_size),
+        };
+        lines.push(format!("witness       {}  {stands}", witness.url));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,192 @@
+//! What the entries say of workers, approvals and holds, played again into empty tables.
+
+use rusqlite::{Connection, params};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::approvals::Question;
+use crate::clock::Millis;
+use crate::intake::record::text;
+use crate::ledger::entry::Kind;
+use crate::ledger::read::{self, Entry};
+use crate::ledger::{approval, hold};
+use crate::store::StoreError;
+
+/// Entries that are read in one go.
+const AT_ONCE: u32 = 1_000;
+
+/// Plays all entries.
+pub(super) fn replay(anew: &Connection) -> Result<(), StoreError> {
+    let mut from = 0;
+    loop {
+        let entries = read::entries(anew, from, None, AT_ONCE)?;
+        let Some(last) = entries.last() else {
+            return Ok(());
+        };
+        from = last.index + 1;
+        for entry in &entries {
+            let Some(value) = entry.value()? else {
+                continue;
+            };
+            match entry.kind {
+                Kind::Record => arrival(anew, entry, &value)?,
+                Kind::ApprovalEvent => step(anew, entry, &value)?,
+                Kind::Hold => hold::derive(anew, entry.index, entry.at, &value)?,
+                Kind::Policy | Kind::Access | Kind::Key | Kind::Retention => {}
+            }
+        }
+    }
+}
+
+fn arrival(anew: &Connection, entry: &Entry, value: &Map<String, Value>) -> Result<(), StoreError> {
+    let attributes = value.get("attributes").and_then(Value::as_object);
+    let worker = attributes.and_then(|attributes| text(attributes, "countersign.worker.id"));
+    let seq = attributes
+        .and_then(|attributes| attributes.get("countersign.worker.seq"))
+        .and_then(Value::as_i64);
+    let dropped = attributes
+        .and_then(|attributes| attributes.get("countersign.worker.dropped"))
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
+    let (Some(worker), Some(seq), Some(said)) = (worker, seq, said(entry)) else {
+        return Err(StoreError::Unreadable(format!(
+            "entry {} is no record",
+            entry.index
+        )));
+    };
+    let digest: [u8; 32] = Sha256::digest(said.as_bytes()).into();
+    anew.prepare_cached(
+        "INSERT OR IGNORE INTO workers (worker, first_at, last_at, highest, records)
+         VALUES (?1, ?2, ?2, 0, 0)",
+    )?
+    .execute(params![worker, entry.at])?;
+    anew.prepare_cached(
+        "UPDATE workers SET last_at = max(last_at, ?2), highest = max(highest, ?3),
+           dropped = max(dropped, ?4),
+           records = records + NOT EXISTS (SELECT 1 FROM arrivals WHERE worker = workers.id AND seq = ?3)
+         WHERE worker = ?1",
+    )?
+    .execute(params![worker, entry.at, seq, dropped])?;
+    anew.prepare_cached(
+        "INSERT INTO arrivals (worker, seq, digest, entry)
+         SELECT id, ?2, ?3, ?4 FROM workers WHERE worker = ?1",
+    )?
+    .execute(params![worker, seq, digest, entry.index])?;
+    Ok(())
+}
+
+/// The bytes of the leaf's `value`, which is its last field.
+fn said(entry: &Entry) -> Option<&str> {
+    let leaf = entry.leaf.as_deref()?;
+    let (_, said) = leaf.split_once(r#","value":"#)?;
+    said.strip_suffix('}')
+}
+
+/// A step of an approval, as `approvals::book` and `approvals::decide` take it.
+fn step(anew: &Connection, entry: &Entry, value: &Map<String, Value>) -> Result<(), StoreError> {
+    let word = |key: &str| text(value, key);
+    let (Some(id), Some(kind)) = (word("approval"), word("step")) else {
+        return Err(StoreError::Unreadable(format!(
+            "entry {} is no step of an approval",
+            entry.index
+        )));
+    };
+    if kind == "asked" {
+        asked(anew, entry, id, value)?;
+    }
+    anew.prepare_cached(
+        "INSERT INTO approval_events (approval, at, kind, who, exchange, note, entry)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        id,
+        entry.at,
+        kind,
+        word("who"),
+        word("exchange"),
+        word("note"),
+        entry.index
+    ])?;
+    match kind {
+        "approved" => approved(anew, entry.at, id, word("who"), word("note"))?,
+        "refused" => settle(anew, entry.at, id, kind, word("who"), word("note"))?,
+        "consumed" => {
+            anew.prepare_cached(
+                "UPDATE approvals SET state = ?2, consumed_at = ?3, consumed_by = ?4 WHERE id = ?1",
+            )?
+            .execute(params![id, kind, entry.at, word("exchange")])?;
+        }
+        "expired" => {
+            anew.prepare_cached("UPDATE approvals SET state = ?2 WHERE id = ?1")?
+                .execute(params![id, kind])?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn asked(
+    anew: &Connection,
+    entry: &Entry,
+    id: &str,
+    value: &Map<String, Value>,
+) -> Result<(), StoreError> {
+    let raw = approval::question(anew, value)?
+        .unwrap_or_default()
+        .to_string();
+    let question = Question::read(raw.as_bytes()).map_err(StoreError::Unreadable)?;
+    anew.prepare_cached(
+        "INSERT INTO approvals (id, fingerprint, state, question, subject, asked_at, expires_at, hold_until)
+         VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6, 0)",
+    )?
+    .execute(params![
+        id,
+        question.fingerprint,
+        raw,
+        question.identity.subject,
+        entry.at,
+        question.ticket_end(entry.at)
+    ])?;
+    Ok(())
+}
+
+fn approved(
+    anew: &Connection,
+    at: Millis,
+    id: &str,
+    who: Option<&str>,
+    why: Option<&str>,
+) -> Result<(), StoreError> {
+    anew.prepare_cached(
+        "INSERT INTO approval_votes (approval, who, at, why) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![id, who, at, why])?;
+    let voters: Vec<String> = anew
+        .prepare_cached("SELECT who FROM approval_votes WHERE approval = ?1 ORDER BY at, who")?
+        .query_map([id], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let question: String = anew
+        .prepare_cached("SELECT question FROM approvals WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))?;
+    let question = Question::read(question.as_bytes()).map_err(StoreError::Unreadable)?;
+    if voters.len() >= question.approval.min as usize {
+        let who = voters.join(", ");
+        settle(anew, at, id, "approved", Some(&who), why)?;
+    }
+    Ok(())
+}
+
+fn settle(
+    anew: &Connection,
+    at: Millis,
+    id: &str,
+    state: &str,
+    who: Option<&str>,
+    why: Option<&str>,
+) -> Result<(), StoreError> {
+    anew.prepare_cached(
+        "UPDATE approvals SET state = ?2, decided_at = ?3, decided_by = ?4, decided_why = ?5 WHERE id = ?1",
+    )?
+    .execute(params![id, state, at, who, why])?;
+    Ok(())
+}
