@@ -34,6 +34,9 @@ const DECIDING: &[&str] = &[
     "query",
     "item_owner",
     "item_repo",
+    "base",
+    "tag_name",
+    "permission",
 ];
 
 /// The arguments that are shown: by these names the other doors show theirs.
