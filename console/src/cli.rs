@@ -1,11 +1,12 @@
 //! The command line.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use countersign_core::effect::Now;
 use serde_json::Value;
 
 use crate::bootstrap::{self, Address, Changes, Target};
@@ -14,11 +15,14 @@ use crate::data_folder::DataFolder;
 use crate::dev_idp::keys::Algorithm;
 use crate::dev_idp::token::{self, Claims, parse_claim};
 use crate::failure::Failure;
-use crate::ledger::command::{self, Ledger};
+use crate::ledger::arguments::Ledger;
+use crate::ledger::command;
 use crate::ledger::note::is_name;
 use crate::ledger::retain::Keep;
 use crate::people::{self, Person, UserError};
-use crate::policy::check;
+use crate::policy::explain::{self, Asking};
+use crate::policy::layout::{self, Style};
+use crate::policy::{check, request_file};
 use crate::serve::{self, Options};
 use crate::store::meta;
 
@@ -54,8 +58,17 @@ enum Command {
     ///
     /// FILE is a policy in YAML or JSON, or an Envoy bootstrap, an EnvoyFilter or a WasmPlugin that
     /// has one inside. Every error is printed as FILE:LINE:COLUMN: PATH: MESSAGE, and the exit
-    /// status is 1 if there is one. The policy's secrets need not be set here.
+    /// status is 1 if there is one. Warnings are about what compiles and does not do what it seems
+    /// to: a rule that can never match, or that leaves a way around open. The policy's secrets need
+    /// not be set here.
     Check(Check),
+    /// Show what a policy makes of a request, and why
+    ///
+    /// The request goes through the filter's own code: connection, operations, every rule with the
+    /// first condition that does not hold, the verdict, and what the caller would read.
+    Explain(Explain),
+    /// Print the JSON Schema of a policy, for editors
+    Schema,
     /// Print an Envoy bootstrap with changes: policy, module, ports, upstreams
     ///
     /// The changes are made on the parsed file; a listener or cluster that is not in it is an
@@ -147,6 +160,43 @@ enum User {
 struct Check {
     /// The file to check
     file: PathBuf,
+    /// Take warnings for errors
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  countersign explain policy.yaml --request request.http --as agent-7 --group agents
+
+where request.http is
+  POST /repos/acme/web/merges HTTP/1.1
+  Host: api.github.com
+
+  {\"base\": \"main\", \"head\": \"agent/fix\"}")]
+struct Explain {
+    /// The policy, or a file that has one inside
+    file: PathBuf,
+    /// The request: as it goes over the wire, as `curl -v` prints it, or a HAR file; - for standard
+    /// input
+    #[arg(long, value_name = "REQ")]
+    request: PathBuf,
+    /// Who asks (the subject of the token)
+    #[arg(long = "as", value_name = "SUBJECT", default_value = "somebody")]
+    subject: String,
+    /// A group the caller is in; may be given several times
+    #[arg(long = "group", value_name = "G")]
+    groups: Vec<String>,
+    /// A claim of the caller's token; VALUE may be JSON; may be given several times
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = parse_claim)]
+    claims: Vec<(String, Value)>,
+    /// When, as in 2026-11-21T09:30:00Z; now if not given
+    #[arg(long, value_name = "TIME")]
+    at: Option<jiff::Timestamp>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -243,7 +293,12 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             })?;
         }
         Command::User(user) => run_user(user)?,
-        Command::Check(Check { file }) => return run_check(&file),
+        Command::Check(Check { file, strict }) => return run_check(&file, strict),
+        Command::Explain(asked) => run_explain(asked)?,
+        Command::Schema => {
+            let schema = countersign_core::config::schema();
+            print(&serde_json::to_string_pretty(&schema).unwrap_or_default())?;
+        }
         Command::Bootstrap(asked) => {
             let changes = Changes {
                 policy: asked.policy,
@@ -325,14 +380,54 @@ fn run_user(user: User) -> Result<(), Failure> {
     Ok(())
 }
 
-fn run_check(file: &std::path::Path) -> Result<ExitCode, Failure> {
-    let problems = check::problems(&check::read_file(file)?);
-    if problems.is_empty() {
-        print(&format!("{}: the policy compiles", file.display()))?;
-        return Ok(ExitCode::SUCCESS);
+fn run_check(file: &std::path::Path, strict: bool) -> Result<ExitCode, Failure> {
+    let findings = check::findings(&check::read_file(file)?);
+    if !findings.is_empty() {
+        print(&check::report(file, &findings))?;
     }
-    print(&check::report(file, &problems))?;
-    Ok(ExitCode::FAILURE)
+    let warnings = findings.iter().filter(|found| found.warning).count();
+    if warnings < findings.len() || (strict && warnings > 0) {
+        return Ok(ExitCode::FAILURE);
+    }
+    let with = match warnings {
+        0 => String::new(),
+        1 => ", with a warning".to_owned(),
+        many => format!(", with {many} warnings"),
+    };
+    print(&format!("{}: the policy compiles{with}", file.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_explain(asked: Explain) -> Result<(), Failure> {
+    let document = check::compiled_file(&asked.file)?;
+    let request = request_file::parse(&if asked.request.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin()
+            .read_to_end(&mut bytes)
+            .map_err(|error| Failure::plain(format!("standard input cannot be read: {error}")))?;
+        bytes
+    } else {
+        std::fs::read(&asked.request).map_err(|error| {
+            Failure::plain(format!("{} cannot be read: {error}", asked.request.display()))
+        })?
+    })?;
+    let now = match asked.at {
+        Some(at) => u64::try_from(at.as_nanosecond()).unwrap_or_default(),
+        None => u64::try_from(Clock::System.now()).unwrap_or_default() * 1_000_000,
+    };
+    let asking = Asking {
+        subject: asked.subject,
+        groups: asked.groups,
+        claims: asked.claims,
+        at: Now(now),
+    };
+    let explanation = explain::explain(&document, &request, &asking)?;
+    if asked.json {
+        let json = explanation.to_json();
+        return print(&serde_json::to_string_pretty(&json).unwrap_or_default());
+    }
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    print(&layout::text(&explanation, Style::new(colour)))
 }
 
 /// Writes a line of output. A reader that has seen enough (`| head`) is no error.

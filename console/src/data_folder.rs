@@ -147,7 +147,7 @@ impl DataFolder {
 
     /// Opens the database, brought to this program's schema.
     pub fn store(&self) -> Result<Store, Failure> {
-        self.store_with(Box::new(Deriving))
+        self.store_with(Box::new(Deriving::default()))
     }
 
     /// As [`DataFolder::store`], with what else is to happen at each commit.

@@ -19,7 +19,7 @@ use crate::store::{Keeper, StoreError};
 /// A backlog of so many entries is derived in the transaction that brought the last of them.
 const AT_ONCE: i64 = 256;
 /// Entries that are derived between two looks at whether anybody waits.
-const WHEN_IDLE: u32 = 256;
+const WHEN_IDLE: u32 = 64;
 /// Entries between two checkpoints at most.
 pub const EVERY: u64 = 1_000;
 /// Milliseconds between two checkpoints at most, when there is something new.
@@ -27,28 +27,42 @@ pub const INTERVAL: Millis = 30_000;
 
 /// Keeps the derived tables and the tiles up. For programs that do not sign.
 #[derive(Debug)]
-pub struct Deriving;
+pub struct Deriving {
+    behind: bool,
+}
+
+impl Default for Deriving {
+    fn default() -> Self {
+        // A console that ended may have left something.
+        Self { behind: true }
+    }
+}
 
 impl Keeper for Deriving {
     fn before_commit(&mut self, c: &Connection) -> Result<(), StoreError> {
-        if derive::position(c)?.behind() <= AT_ONCE {
-            derive::advance(c, AT_ONCE as u32)?;
+        let mut position = derive::position(c)?;
+        if position.behind() <= AT_ONCE {
+            position = derive::advance(c, AT_ONCE as u32)?;
         }
+        self.behind = position.behind() > 0;
         tree::store_tiles(c)
     }
 
     fn after_commit(&mut self) {}
 
+    fn has_work(&self) -> bool {
+        self.behind
+    }
+
     fn when_idle(&mut self, c: &Connection) -> Result<bool, StoreError> {
-        if derive::position(c)?.behind() <= 0 {
-            return Ok(false);
-        }
-        Ok(derive::advance(c, WHEN_IDLE)?.behind() > 0)
+        self.behind = derive::advance(c, WHEN_IDLE)?.behind() > 0;
+        Ok(self.behind)
     }
 }
 
 /// Signs as well.
 pub struct Signing {
+    deriving: Deriving,
     clock: Clock,
     key: NoteKey,
     key_file: KeyFile,
@@ -69,6 +83,7 @@ impl Signing {
     /// use.
     pub fn new(clock: Clock, key: NoteKey, key_file: KeyFile, checkpoints: CheckpointFile) -> Self {
         Self {
+            deriving: Deriving::default(),
             clock,
             key,
             key_file,
@@ -168,7 +183,7 @@ fn new_hashes(c: &Connection, from: u64) -> Result<Vec<Hash>, StoreError> {
 impl Keeper for Signing {
     fn before_commit(&mut self, c: &Connection) -> Result<(), StoreError> {
         self.pending = None;
-        Deriving.before_commit(c)?;
+        self.deriving.before_commit(c)?;
         self.sign(c)
     }
 
@@ -190,7 +205,11 @@ impl Keeper for Signing {
         }
     }
 
+    fn has_work(&self) -> bool {
+        self.deriving.has_work()
+    }
+
     fn when_idle(&mut self, c: &Connection) -> Result<bool, StoreError> {
-        Deriving.when_idle(c)
+        self.deriving.when_idle(c)
     }
 }

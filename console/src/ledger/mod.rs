@@ -15,6 +15,7 @@
 //! [`append`] or, for the gateway's records, [`arrival`].
 
 pub mod approval;
+pub mod arguments;
 pub mod arrival;
 pub mod body;
 pub mod bundle;

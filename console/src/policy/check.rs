@@ -6,15 +6,23 @@ use serde_json::Value;
 
 use super::Problem;
 use super::document::Document;
+use super::lint;
 use super::locate::policies;
 use crate::failure::Failure;
 
 /// Stands for every secret: where the file is checked is not where Envoy runs.
-const SECRET: &str = "set-where-envoy-runs";
+pub(super) const SECRET: &str = "set-where-envoy-runs";
 
 /// What is wrong with the policies in `text`, in the order of the file; nothing if all compile.
 pub fn problems(text: &str) -> Vec<Problem> {
-    let mut problems = match policies(text) {
+    let mut problems = findings(text);
+    problems.retain(|problem| !problem.warning);
+    problems
+}
+
+/// What is wrong or misleading in the policies in `text`, in the order of the file.
+pub fn findings(text: &str) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = match policies(text) {
         Ok(documents) => documents.iter().flat_map(compile).collect(),
         Err(problems) => problems,
     };
@@ -25,15 +33,20 @@ pub fn problems(text: &str) -> Vec<Problem> {
 /// The one call into the filter's compiler.
 fn compile(document: &Document) -> Vec<Problem> {
     let secrets = |_: &str| Some(SECRET.to_owned());
+    let problem = |path: String, message: String, warning: bool| Problem {
+        place: document.place(&path),
+        path,
+        message,
+        warning,
+    };
     match countersign_core::config::compile(&document.value, &secrets) {
-        Ok(_) => Vec::new(),
+        Ok(policy) => lint::warnings(&document.value, &policy)
+            .into_iter()
+            .map(|(path, message)| problem(path, message, true))
+            .collect(),
         Err(errors) => errors
             .into_iter()
-            .map(|error| Problem {
-                place: document.place(&error.path),
-                path: error.path,
-                message: error.message,
-            })
+            .map(|error| problem(error.path, error.message, false))
             .collect(),
     }
 }

@@ -22,6 +22,7 @@ pub fn parse(text: &str) -> Result<Vec<MarkedYaml<'_>>, Problem> {
         place: place(error.marker()),
         path: String::new(),
         message: error.info().to_owned(),
+        warning: false,
     })
 }
 
@@ -103,7 +104,7 @@ impl Reader {
                 Value::Object(map)
             }
             YamlData::Tagged(_, _) => {
-                self.problem(node, path, "tags (`!…`) are not part of this format");
+                self.problem(node, path, "tags (`!…`) are not part of this format; a pattern that excludes is quoted, as in \"!x\"");
                 Value::Null
             }
             YamlData::Alias(_) | YamlData::BadValue | YamlData::Representation(..) => {
@@ -134,6 +135,7 @@ impl Reader {
             place: place(&node.span.start),
             path: path.to_owned(),
             message: message.to_owned(),
+            warning: false,
         });
     }
 }

@@ -29,6 +29,7 @@ pub fn policies(text: &str) -> Result<Vec<Document>, Vec<Problem>> {
             message: "there is no policy in this file: neither is it one, nor does a Wasm filter \
                       in it have a configuration with a `version`"
                 .to_owned(),
+            warning: false,
         });
     }
     if problems.is_empty() {
@@ -131,6 +132,7 @@ fn embedded(node: &MarkedYaml<'_>, text: &str) -> Option<Result<Document, Vec<Pr
             place: seen_from_file(at),
             path: String::new(),
             message: format!("a configuration in a StringValue has to be JSON: {error}"),
+            warning: false,
         }]));
     }
     let document = Document::of(node).map(|document| document.moved(&seen_from_file));

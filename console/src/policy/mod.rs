@@ -1,9 +1,15 @@
 //! `countersign check`: a policy file, or the policy inside an Envoy bootstrap or an Istio
-//! `EnvoyFilter`, compiled by the very code that the filter runs, each error with its place.
+//! `EnvoyFilter`, compiled by the very code that the filter runs, each error with its place, and what
+//! is misleading in it. `countersign explain`: what it makes of a request.
 
 pub mod check;
+mod cover;
 pub mod document;
+pub mod explain;
+pub mod layout;
+pub mod lint;
 pub mod locate;
+pub mod request_file;
 
 use std::fmt;
 
@@ -31,11 +37,16 @@ pub struct Problem {
     pub path: String,
     /// What.
     pub message: String,
+    /// Whether the policy compiles all the same.
+    pub warning: bool,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}: ", self.place)?;
+        if self.warning {
+            write!(out, "warning: ")?;
+        }
         if !self.path.is_empty() {
             write!(out, "{}: ", self.path)?;
         }

@@ -93,7 +93,7 @@ struct Readers {
 impl Store {
     /// Opens the database at `path`, makes it if need be, and brings it to the newest schema.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_with(path, Box::new(keeper::Deriving))
+        Self::open_with(path, Box::new(keeper::Deriving::default()))
     }
 
     /// As [`Store::open`], with what else is to happen at each commit.

@@ -2,6 +2,7 @@
 //! only then answers. While nothing waits, the [`Keeper`] does what can be done later.
 
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::mpsc::error::TryRecvError;
@@ -11,6 +12,9 @@ use super::StoreError;
 
 /// So many writes at most share one commit; more would only delay the first of them.
 const GROUP: usize = 512;
+/// So long no job may have come before the keeper works, and so often is looked for one.
+const QUIET: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(1);
 
 /// What belongs to every commit, and what can be done when nobody waits for one.
 pub trait Keeper: Send {
@@ -18,6 +22,8 @@ pub trait Keeper: Send {
     fn before_commit(&mut self, connection: &Connection) -> Result<(), StoreError>;
     /// The group is on disk.
     fn after_commit(&mut self);
+    /// Whether there may be something to do when nobody waits.
+    fn has_work(&self) -> bool;
     /// Does a part of what waits, in a transaction of its own; whether there is more.
     fn when_idle(&mut self, connection: &Connection) -> Result<bool, StoreError>;
 }
@@ -135,16 +141,24 @@ pub(super) fn start(
     Ok(Handle(thread))
 }
 
-/// The next job. While none waits, the keeper works.
+/// The next job. Once none has come for a moment, the keeper works until one does.
 fn next(
     connection: &mut Connection,
     queue: &mut mpsc::Receiver<Box<dyn Job>>,
     keeper: &mut dyn Keeper,
 ) -> Option<Box<dyn Job>> {
+    let mut quiet = Duration::ZERO;
     loop {
         match queue.try_recv() {
             Ok(job) => return Some(job),
             Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) if !keeper.has_work() => return queue.blocking_recv(),
+            // Whoever has just been answered may have more at once.
+            Err(TryRecvError::Empty) if quiet < QUIET => {
+                std::thread::sleep(LOOK);
+                quiet += LOOK;
+                continue;
+            }
             Err(TryRecvError::Empty) => {}
         }
         match idle_work(connection, keeper) {

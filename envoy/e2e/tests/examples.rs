@@ -3,7 +3,7 @@
 //!
 //! A command is run when its block (`sh`) is followed by a block with its answer (`text`). It is run
 //! as it stands but for places: `http://127.0.0.1:10000` and `:8600` become the test's own, and so do
-//! `dist/countersign` and `data/console`. `TOKEN` is a token of the agent `agent-7` in the group
+//! `dist/countersign`, `data/console` and files under `examples/`. `TOKEN` is a token of the agent `agent-7` in the group
 //! `agents`. What a block exports, and the folder it ends in, hold for the blocks below it. Every line
 //! of the answer has to occur in the output; `…` stands for anything.
 //!
@@ -155,6 +155,7 @@ fn run_shown(stack: &Stack, readme: &Path) -> usize {
             .replace(SHIPPED_GATEWAY, stack.gateway())
             .replace(SHIPPED_CONSOLE, stack.console())
             .replace(SHIPPED_PROGRAM, &program)
+            .replace(" examples/", &format!(" {}/", repository.path("examples").display()))
             .replace(SHIPPED_DATA, &data);
         // Git answers a refused push with a failure: what counts is what the reader sees.
         let script = format!(

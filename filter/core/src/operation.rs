@@ -40,6 +40,16 @@ impl Operation {
         }
     }
 
+    /// Whether it is a read that no operation table knows: like `github.unknown_write`, but named
+    /// for what it most likely is, with `github.unknown_read` as another name.
+    pub fn is_unknown_read(&self) -> bool {
+        !self.write
+            && self
+                .aliases
+                .iter()
+                .any(|alias| alias.ends_with(".unknown_read"))
+    }
+
     /// Whether it is a write that no operation table knows (`github.unknown_write`): the policy has
     /// an answer of its own for those.
     pub fn is_unknown_write(&self) -> bool {

@@ -34,6 +34,8 @@ pub enum Reason {
     MethodRefused,
     /// A write that no operation table knows.
     UnknownWrite,
+    /// A read that no operation table knows, and the policy does not let those through.
+    UnknownRead,
     /// A rule of the policy denies it.
     RuleDenied,
     /// No rule matched, and the default is to deny.
@@ -86,6 +88,7 @@ impl Reason {
         Reason::UpgradeRefused,
         Reason::MethodRefused,
         Reason::UnknownWrite,
+        Reason::UnknownRead,
         Reason::RuleDenied,
         Reason::DefaultDenied,
         Reason::SecretInRequest,
@@ -116,6 +119,7 @@ impl Reason {
             Reason::UpgradeRefused => "upgrade_refused",
             Reason::MethodRefused => "method_refused",
             Reason::UnknownWrite => "unknown_write",
+            Reason::UnknownRead => "unknown_read",
             Reason::RuleDenied => "rule_denied",
             Reason::DefaultDenied => "default_denied",
             Reason::SecretInRequest => "secret_in_request",
@@ -141,6 +145,7 @@ impl Reason {
             | Reason::UpgradeRefused
             | Reason::MethodRefused
             | Reason::UnknownWrite
+            | Reason::UnknownRead
             | Reason::RuleDenied
             | Reason::DefaultDenied
             | Reason::SecretInRequest
@@ -167,6 +172,7 @@ impl Reason {
             Reason::TokenMissing | Reason::TokenInvalid | Reason::TokenAmbiguous => 401,
             Reason::IdentityRevoked
             | Reason::UnknownWrite
+            | Reason::UnknownRead
             | Reason::RuleDenied
             | Reason::DefaultDenied
             | Reason::SecretInRequest
@@ -205,6 +211,7 @@ impl Reason {
             | Reason::UpgradeRefused
             | Reason::MethodRefused
             | Reason::UnknownWrite
+            | Reason::UnknownRead
             | Reason::RuleDenied
             | Reason::DefaultDenied
             | Reason::SecretInRequest
@@ -239,6 +246,7 @@ impl Reason {
             Reason::UpgradeRefused => "Protocol upgrades are not let through; use plain HTTP.",
             Reason::MethodRefused => "The policy does not let this method through to this system.",
             Reason::UnknownWrite => "This write is not in the gateway's table of known operations.",
+            Reason::UnknownRead => "This read is not in the gateway's table of known operations.",
             Reason::RuleDenied => "The policy denies this.",
             Reason::DefaultDenied => "No rule of the policy allows this.",
             Reason::SecretInRequest => "The request holds a secret.",

@@ -48,7 +48,9 @@ pub(super) fn check(
                 format!("the body {name} of entry {entry} was edited"),
             );
         }
-        if against.derived && row.get::<_, i64>(4)? != entry {
+        let newest: i64 = row.get(4)?;
+        let gone = newest > entry && seen.deleted.covers_leaf(newest);
+        if against.derived && newest != entry && !gone {
             report.add(
                 What::Derived,
                 None,

@@ -10,6 +10,7 @@
 //! - Whoever cuts the tail, or puts an old state back, is found by any newer checkpoint.
 
 mod bodies;
+mod claims;
 mod derived;
 mod leaves;
 mod steps;

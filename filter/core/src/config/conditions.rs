@@ -3,10 +3,95 @@
 use serde_json::Value;
 
 use super::decode::{Node, Object};
+use super::shape::{Shape, Takes, may};
 use crate::policy::{
     ClaimMatch, Condition, Connection, DAYS, Except, Field, Globs, Pointer, Wanted, Window, minute,
     offset,
 };
+
+/// A list of patterns.
+pub const PATTERNS: Takes = Takes::Some(&Takes::Text);
+
+/// Patterns by the name of what they are compared with.
+pub const PATTERNS_BY_NAME: Takes = Takes::SomeMap(&ONE_OR_MORE);
+
+static ONE_OR_MORE: Takes = Takes::OneOf(&[Takes::Text, Takes::Some(&Takes::Text)]);
+
+pub static EXCEPT: Shape = Shape {
+    name: "except",
+    about: "Any of the callers, if some are named, in all of the places, if some are named.",
+    fields: &[
+        may(
+            "groups",
+            PATTERNS,
+            "Groups, any of which leaves the caller out.",
+        ),
+        may("subjects", PATTERNS, "Subjects."),
+        may(
+            "claims",
+            PATTERNS_BY_NAME,
+            "Claims, all of which together leave the caller out.",
+        ),
+        may("repos", PATTERNS, "owner/name."),
+        may("owners", PATTERNS, "Organisations and users."),
+        may("refs", PATTERNS, "Full ref names."),
+        may(
+            "paths",
+            PATTERNS,
+            "Files, all of which have to be left out.",
+        ),
+    ],
+};
+
+pub static TIME: Shape = Shape {
+    name: "time",
+    about: "A window of time. One over midnight belongs to the day it begins on.",
+    fields: &[
+        may(
+            "days",
+            Takes::Some(&Takes::Choice(&DAYS)),
+            "Days of the week; all unless said otherwise.",
+        ),
+        may(
+            "from",
+            Takes::Form(CLOCK),
+            "When it begins; 00:00 unless said otherwise.",
+        ),
+        may(
+            "to",
+            Takes::Form(CLOCK),
+            "When it ends; 24:00 unless said otherwise.",
+        ),
+        may(
+            "zone",
+            Takes::Form("^(UTC|Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$"),
+            "A fixed distance from UTC, such as +01:00; UTC unless said otherwise.",
+        ),
+    ],
+};
+
+const CLOCK: &str = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$";
+
+static MATCH: Shape = Shape {
+    name: "match",
+    about: "A text that is compared: exactly one of both.",
+    fields: &[
+        may("glob", ONE_OR_MORE_PATTERNS, "A pattern or a list of them."),
+        may(
+            "regex",
+            Takes::Text,
+            "An expression that is found in it; ^ and $ tie it to the ends.",
+        ),
+    ],
+};
+
+const ONE_OR_MORE_PATTERNS: Takes = Takes::OneOf(&[Takes::Text, Takes::Some(&Takes::Text)]);
+
+static PLAIN: Takes = Takes::OneOf(&[Takes::Scalar, Takes::Object(&MATCH)]);
+
+/// What a field of a body may be compared with.
+pub static FIELD: Takes =
+    Takes::OneOf(&[Takes::Scalar, Takes::Object(&MATCH), Takes::Some(&PLAIN)]);
 
 /// How the text of a pattern is brought into the form that requests are compared in.
 #[derive(Clone, Copy)]
@@ -49,9 +134,7 @@ pub fn except(node: &Node) -> Vec<Except> {
 }
 
 fn exception(node: &Node) -> Option<Except> {
-    let object = node.object(&[
-        "groups", "subjects", "claims", "repos", "owners", "refs", "paths",
-    ])?;
+    let object = node.object(&EXCEPT)?;
     let except = Except {
         groups: globs(&object, "groups", Case::AsWritten),
         subjects: globs(&object, "subjects", Case::AsWritten),
@@ -156,7 +239,7 @@ fn connection_names(object: &Object, connections: &[Connection]) -> Vec<String> 
 }
 
 fn window(node: &Node) -> Option<Window> {
-    let object = node.object(&["days", "from", "to", "zone"])?;
+    let object = node.object(&TIME)?;
     let mut days = Vec::new();
     if let Some(list) = object.get("days") {
         let items = list.list();
@@ -226,7 +309,7 @@ fn wanted(node: &Node, list: bool) -> Option<Wanted> {
             None
         }
         Value::Object(_) => {
-            let object = node.object(&["glob", "regex"])?;
+            let object = node.object(&MATCH)?;
             match (object.get("glob"), object.get("regex")) {
                 (Some(glob), None) => Some(Wanted::Globs(patterns(&glob))),
                 (None, Some(regex)) => match Wanted::regex(&regex.string()?) {

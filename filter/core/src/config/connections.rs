@@ -7,10 +7,110 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::decode::{Node, Object};
 use super::services::Secrets;
-use super::{ACTIONS, conditions};
+use super::shape::{Shape, Takes, may, must};
+use super::{ACTIONS, ANSWER, conditions};
 use crate::mask::Scrub;
 use crate::policy::{Connection, Credential, Glob, McpServer, Secret};
 use crate::protocol::ProtocolKind;
+
+pub static CONNECTION: Shape = Shape {
+    name: "connection",
+    about: "A system behind the gateway. The longest path prefix wins, then the order.",
+    fields: &[
+        must("name", Takes::Text, "Its name in rules and records."),
+        must(
+            "hosts",
+            Takes::Some(&Takes::Text),
+            "Hosts without scheme and port; `*.example.com` for those below one.",
+        ),
+        may(
+            "path_prefixes",
+            Takes::List(&Takes::Form("^/")),
+            "Only paths under one of these belong to it.",
+        ),
+        may(
+            "base_path",
+            Takes::Form("^/"),
+            "A prefix that Envoy's route takes off, instead of path_prefixes.",
+        ),
+        may(
+            "methods",
+            Takes::Some(&Takes::Text),
+            "Methods that it takes; others are refused. `!X` excludes one.",
+        ),
+        must(
+            "protocol",
+            Takes::Choice(&["http", "github", "git", "openai", "mcp"]),
+            "How its requests are read.",
+        ),
+        must(
+            "credential",
+            Takes::OneOf(&[Takes::Choice(&["passthrough"]), Takes::Object(&CREDENTIAL)]),
+            "What the upstream sees instead of the agent's token.",
+        ),
+        may("default", ANSWER, "What happens when no rule applies."),
+        may(
+            "unknown_writes",
+            ANSWER,
+            "What happens to writes that no operation table knows.",
+        ),
+        may(
+            "unknown_reads",
+            ANSWER,
+            "What happens to reads that no operation table knows.",
+        ),
+        may(
+            "mcp",
+            Takes::Object(&MCP),
+            "The MCP server behind it; for the protocols mcp and openai.",
+        ),
+    ],
+};
+
+static MCP: Shape = Shape {
+    name: "mcp",
+    about: "What is known of an MCP server.",
+    fields: &[
+        may(
+            "server",
+            Takes::Form("^[^/]+$"),
+            "Its name in rules and records; `github` is GitHub's, whose tools are known.",
+        ),
+        may(
+            "narrow_tools",
+            Takes::Flag,
+            "Leave tools that the caller may never use out of `tools/list`.",
+        ),
+        may(
+            "read_only",
+            Takes::Flag,
+            "Tell GitHub's server to offer nothing that writes.",
+        ),
+    ],
+};
+
+static CREDENTIAL: Shape = Shape {
+    name: "credential",
+    about: "A secret of the gateway that is put in place of the agent's token.",
+    fields: &[
+        must("secret", Takes::Text, "The name of one of `secrets`."),
+        must(
+            "scheme",
+            Takes::Choice(&["bearer", "token", "basic", "raw"]),
+            "How it is written into the header.",
+        ),
+        may(
+            "username",
+            Takes::Text,
+            "With the scheme basic; x-access-token unless said otherwise.",
+        ),
+        may(
+            "header",
+            Takes::Text,
+            "The header; authorization unless said otherwise.",
+        ),
+    ],
+};
 
 /// Reads `connections`; a policy without one would refuse everything.
 pub fn read(document: &Object, secrets: &Secrets) -> Vec<Connection> {
@@ -36,19 +136,7 @@ pub fn read(document: &Object, secrets: &Secrets) -> Vec<Connection> {
 }
 
 fn connection(node: &Node, secrets: &Secrets) -> Option<Connection> {
-    const KEYS: &[&str] = &[
-        "name",
-        "hosts",
-        "path_prefixes",
-        "base_path",
-        "methods",
-        "protocol",
-        "credential",
-        "default",
-        "unknown_writes",
-        "mcp",
-    ];
-    let object = node.object(KEYS)?;
+    let object = node.object(&CONNECTION)?;
     let name = object
         .require("name", "rules and records name the connection")
         .and_then(|n| n.string());
@@ -81,6 +169,7 @@ fn connection(node: &Node, secrets: &Secrets) -> Option<Connection> {
         .and_then(|n| credential(&n, secrets));
     let default = object.get("default").and_then(|n| n.choice(ACTIONS));
     let unknown_writes = object.get("unknown_writes").and_then(|n| n.choice(ACTIONS));
+    let unknown_reads = object.get("unknown_reads").and_then(|n| n.choice(ACTIONS));
     let mcp = object.get("mcp").and_then(|n| mcp(&n, protocol));
     Some(Connection {
         name: name?,
@@ -92,12 +181,13 @@ fn connection(node: &Node, secrets: &Secrets) -> Option<Connection> {
         credential: credential?,
         default,
         unknown_writes,
+        unknown_reads,
         mcp: mcp.unwrap_or_default(),
     })
 }
 
 fn mcp(node: &Node, protocol: Option<ProtocolKind>) -> Option<McpServer> {
-    let object = node.object(&["server", "narrow_tools", "read_only"])?;
+    let object = node.object(&MCP)?;
     if protocol.is_some_and(|p| !matches!(p, ProtocolKind::Mcp | ProtocolKind::OpenAi)) {
         object.fault("`mcp` belongs to a connection with the protocol mcp or openai");
     }
@@ -167,7 +257,7 @@ fn credential(node: &Node, secrets: &Secrets) -> Option<Credential> {
         node.fault("`passthrough`, or an object with `secret` and `scheme`");
         return None;
     }
-    let object = node.object(&["secret", "scheme", "username", "header"])?;
+    let object = node.object(&CREDENTIAL)?;
     let secret = object
         .require("secret", "the name of one of `secrets`")
         .and_then(|n| secrets.named(&n));

@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::shape::Shape;
+
 /// One thing wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -73,13 +75,13 @@ impl<'a> Node<'a> {
         self.value
     }
 
-    /// An object with no keys but `known`.
-    pub fn object(&self, known: &[&str]) -> Option<Object<'a>> {
+    /// An object with no keys but those of `shape`.
+    pub fn object(&self, shape: &Shape) -> Option<Object<'a>> {
         let object = self.map()?;
-        for key in object.map.keys().filter(|k| !known.contains(&k.as_str())) {
+        for key in object.map.keys().filter(|key| !shape.has(key)) {
             self.faults.note(
                 &object.at(key),
-                format!("unknown key; known here: {}", known.join(", ")),
+                format!("unknown key; known here: {}", shape.keys()),
             );
         }
         Some(object)

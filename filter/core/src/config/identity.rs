@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::decode::{Node, Object};
+use super::shape::{Field, Shape, Takes, may, must};
 use crate::identity::{
     Algorithm, ClaimNames, KeySet, ProviderConfig, Providers, TokenKind, TokenLocation, TokenScheme,
 };
@@ -21,6 +22,172 @@ const SCHEMES: &[(&str, TokenScheme)] = &[
     ("raw", TokenScheme::Raw),
 ];
 
+pub static IDENTITY: Shape = Shape {
+    name: "identity",
+    about: "Who vouches for callers, and whom the policy cuts off.",
+    fields: &[
+        must(
+            "providers",
+            Takes::Some(&Takes::Object(&PROVIDER)),
+            "OpenID Connect providers whose tokens are taken.",
+        ),
+        may(
+            "revoked",
+            Takes::Object(&REVOKED),
+            "Identities that are cut off at once, whatever their token says.",
+        ),
+    ],
+};
+
+static REVOKED: Shape = Shape {
+    name: "revoked",
+    about: "Identities that are cut off.",
+    fields: &[
+        may("subjects", Takes::List(&Takes::Text), "Subjects."),
+        may("token_ids", Takes::List(&Takes::Text), "Values of `jti`."),
+    ],
+};
+
+static PROVIDER: Shape = Shape {
+    name: "provider",
+    about: "A provider of tokens.",
+    fields: &[
+        must("name", Takes::Text, "Its name in records."),
+        must("issuer", Takes::Text, "The exact `iss` of its tokens."),
+        must(
+            "audiences",
+            Takes::Some(&Takes::Text),
+            "One of these has to be in `aud`.",
+        ),
+        may(
+            "algorithms",
+            Takes::Some(&Takes::Choice(&["RS256", "ES256", "EdDSA"])),
+            "Accepted signatures; all three unless said otherwise.",
+        ),
+        may(
+            "skew",
+            Takes::Duration,
+            "By how much its clock may differ; 60s unless said otherwise.",
+        ),
+        may(
+            "max_lifetime",
+            Takes::Duration,
+            "The longest a token may be valid.",
+        ),
+        must(
+            "jwks",
+            Takes::Object(&KEYS),
+            "Where its public keys come from.",
+        ),
+        may(
+            "tokens",
+            Takes::List(&Takes::Object(&TOKEN)),
+            "Where callers carry the token; authorization as bearer, token and basic unless said otherwise.",
+        ),
+        may(
+            "claims",
+            Takes::Object(&CLAIMS),
+            "Names or dotted paths of the claims that are read.",
+        ),
+    ],
+};
+
+static KEYS: Shape = Shape {
+    name: "jwks",
+    about: "Exactly one source of public keys.",
+    fields: &[
+        may("remote", Takes::Object(&REMOTE), "A key set."),
+        may(
+            "discovery",
+            Takes::Object(&DISCOVERY),
+            "An OpenID discovery document that names the key set.",
+        ),
+        may(
+            "inline",
+            Takes::Anything,
+            "The key set itself, as `{keys: [..]}`.",
+        ),
+    ],
+};
+
+const CLUSTER: Field = must(
+    "cluster",
+    Takes::Text,
+    "The Envoy cluster to fetch through.",
+);
+const AUTHORITY: Field = may(
+    "authority",
+    Takes::Text,
+    "The host that is asked; the issuer's unless said otherwise.",
+);
+const REFRESH: Field = may(
+    "refresh",
+    Takes::Duration,
+    "The time between fetches; 10m unless said otherwise.",
+);
+
+static REMOTE: Shape = Shape {
+    name: "remote_keys",
+    about: "A key set at an address.",
+    fields: &[
+        CLUSTER,
+        AUTHORITY,
+        must("path", Takes::Form("^/"), "The path of the key set."),
+        REFRESH,
+    ],
+};
+
+static DISCOVERY: Shape = Shape {
+    name: "discovery",
+    about: "An OpenID discovery document.",
+    fields: &[
+        CLUSTER,
+        AUTHORITY,
+        may(
+            "path",
+            Takes::Form("^/"),
+            "The path of the document; that of the issuer unless said otherwise.",
+        ),
+        REFRESH,
+    ],
+};
+
+static TOKEN: Shape = Shape {
+    name: "token",
+    about: "A place where callers carry the token.",
+    fields: &[
+        must("header", Takes::Text, "The header."),
+        must(
+            "scheme",
+            Takes::Choice(&["bearer", "token", "basic", "raw"]),
+            "How it is written there.",
+        ),
+    ],
+};
+
+static CLAIMS: Shape = Shape {
+    name: "claims",
+    about: "Names or dotted paths of claims.",
+    fields: &[
+        may("subject", Takes::Text, "Who; sub unless said otherwise."),
+        may(
+            "email",
+            Takes::Text,
+            "The address; email unless said otherwise.",
+        ),
+        may(
+            "groups",
+            Takes::Text,
+            "The groups; groups unless said otherwise.",
+        ),
+        may(
+            "session",
+            Takes::Text,
+            "The session; sid unless said otherwise.",
+        ),
+    ],
+};
+
 /// What `identity` says.
 #[derive(Default)]
 pub struct Identity {
@@ -33,7 +200,7 @@ pub struct Identity {
 pub fn read(document: &Object) -> Identity {
     let section = document
         .require("identity", "name at least one provider of tokens")
-        .and_then(|n| n.object(&["providers", "revoked"]));
+        .and_then(|n| n.object(&IDENTITY));
     let Some(section) = section else {
         return Identity::default();
     };
@@ -64,9 +231,7 @@ pub fn read(document: &Object) -> Identity {
     if nodes.is_some_and(|n| n.is_empty()) {
         section.fault("`providers` is empty: name at least one provider of tokens");
     }
-    let revoked = section
-        .get("revoked")
-        .and_then(|n| n.object(&["subjects", "token_ids"]));
+    let revoked = section.get("revoked").and_then(|n| n.object(&REVOKED));
     let revoked = revoked.map(|r| Revoked {
         subjects: r.strings("subjects"),
         token_ids: r.strings("token_ids"),
@@ -79,18 +244,7 @@ pub fn read(document: &Object) -> Identity {
 }
 
 fn provider(node: &Node) -> Option<(Provider, Vec<TokenLocation>)> {
-    const KEYS: &[&str] = &[
-        "name",
-        "issuer",
-        "audiences",
-        "algorithms",
-        "skew",
-        "max_lifetime",
-        "jwks",
-        "tokens",
-        "claims",
-    ];
-    let object = node.object(KEYS)?;
+    let object = node.object(&PROVIDER)?;
     let name = object
         .require("name", "records name the provider")
         .and_then(|n| n.string());
@@ -153,7 +307,7 @@ fn default_locations() -> Vec<TokenLocation> {
 }
 
 fn token_location(node: &Node) -> Option<TokenLocation> {
-    let object = node.object(&["header", "scheme"])?;
+    let object = node.object(&TOKEN)?;
     let header = object
         .require("header", "the header that carries the token")
         .and_then(|n| n.string())?;
@@ -167,7 +321,7 @@ fn token_location(node: &Node) -> Option<TokenLocation> {
 }
 
 fn claims(node: &Node) -> Option<ClaimNames> {
-    let object = node.object(&["subject", "email", "groups", "session"])?;
+    let object = node.object(&CLAIMS)?;
     let defaults = ClaimNames::default();
     let name =
         |key: &str, default: String| object.get(key).and_then(|n| n.string()).unwrap_or(default);
@@ -180,7 +334,7 @@ fn claims(node: &Node) -> Option<ClaimNames> {
 }
 
 fn key_source(node: &Node, issuer: Option<&str>) -> Option<KeySource> {
-    let object = node.object(&["remote", "discovery", "inline"])?;
+    let object = node.object(&KEYS)?;
     let given = [
         object.get("remote"),
         object.get("discovery"),
@@ -203,7 +357,7 @@ fn key_source(node: &Node, issuer: Option<&str>) -> Option<KeySource> {
     let is_discovery = discovery.is_some();
     let fetch = remote
         .or(discovery)?
-        .object(&["cluster", "authority", "path", "refresh"])?;
+        .object(if is_discovery { &DISCOVERY } else { &REMOTE })?;
     let cluster = fetch
         .require("cluster", "the Envoy cluster to fetch through")
         .and_then(|n| n.string())?;

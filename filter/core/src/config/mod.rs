@@ -11,6 +11,7 @@ mod identity;
 mod plugin;
 mod rules;
 mod services;
+mod shape;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -20,6 +21,7 @@ use sha2::{Digest, Sha256};
 pub use decode::ConfigError;
 use decode::{Faults, Node};
 pub use plugin::compile_plugin;
+use shape::{Shape, Takes, may, must};
 
 use crate::policy::{Action, Mode, Policy};
 
@@ -32,21 +34,91 @@ const ACTIONS: &[(&str, Action)] = &[
     ("deny", Action::Deny),
 ];
 
-const KEYS: &[&str] = &[
-    "version",
-    "mode",
-    "identity",
-    "connections",
-    "secrets",
-    "default",
-    "unknown_writes",
-    "rules",
-    "masking",
-    "approval_service",
-    "audit",
-    "limits",
-    "undecided",
-];
+/// What every answer to a request may be.
+const ANSWER: Takes = Takes::Choice(&["allow", "require_approval", "deny"]);
+
+static DOCUMENT: Shape = Shape {
+    name: "policy",
+    about: "Who may do what on which system, whom to ask, and what to mask and record.",
+    fields: &[
+        must(
+            "version",
+            Takes::Choice(&["v1"]),
+            "The version of this format.",
+        ),
+        may(
+            "mode",
+            Takes::Choice(&["enforce", "observe"]),
+            "enforce (default), or observe: decide and record, and let everything through.",
+        ),
+        must(
+            "identity",
+            Takes::Object(&identity::IDENTITY),
+            "Who vouches for callers.",
+        ),
+        must(
+            "connections",
+            Takes::Some(&Takes::Object(&connections::CONNECTION)),
+            "The systems behind the gateway. A host that none of them names is refused.",
+        ),
+        may(
+            "secrets",
+            Takes::Map(&Takes::Object(&services::SECRET)),
+            "Secrets by name, each from an environment variable of Envoy.",
+        ),
+        must(
+            "default",
+            ANSWER,
+            "What happens when no rule applies; a connection may have its own.",
+        ),
+        may(
+            "unknown_writes",
+            ANSWER,
+            "What happens to writes that no operation table knows, when no rule applies: deny unless \
+             said otherwise, and never milder than the default.",
+        ),
+        may(
+            "unknown_reads",
+            ANSWER,
+            "The same for reads that no operation table knows; allow unless said otherwise.",
+        ),
+        may(
+            "rules",
+            Takes::List(&Takes::Object(&rules::RULE)),
+            "Deny beats require_approval beats allow; the order is nothing.",
+        ),
+        may(
+            "masking",
+            Takes::Object(&services::MASKING),
+            "Secrets that are masked in requests and answers.",
+        ),
+        may(
+            "approval_service",
+            Takes::Object(&services::APPROVAL_SERVICE),
+            "Who is asked for approvals: the console, or any HTTP ext_authz service.",
+        ),
+        must(
+            "audit",
+            Takes::Object(&services::AUDIT),
+            "Where records go.",
+        ),
+        may(
+            "limits",
+            Takes::Object(&services::LIMITS),
+            "Sizes up to which the gateway reads.",
+        ),
+        may(
+            "undecided",
+            Takes::Object(&services::UNDECIDED),
+            "Answers to what could not be read, other than deny.",
+        ),
+    ],
+};
+
+/// The JSON Schema (2020-12) of a policy.
+pub fn schema() -> Value {
+    shape::schema(&DOCUMENT)
+}
 
 /// Compiles a document.
 ///
@@ -63,7 +135,7 @@ pub fn compile(document: &Value, environment: Environment) -> Result<Policy, Vec
 }
 
 fn read(root: &Node, environment: Environment) -> Option<Policy> {
-    let document = root.object(KEYS)?;
+    let document = root.object(&DOCUMENT)?;
     let version = document.require("version", "this filter reads `version: v1`");
     version.and_then(|v| v.choice(&[("v1", ())]));
     let mode = document
@@ -80,6 +152,11 @@ fn read(root: &Node, environment: Environment) -> Option<Policy> {
         .get("unknown_writes")
         .and_then(|u| u.choice(ACTIONS))
         .unwrap_or(Action::Deny);
+
+    let unknown_reads = document
+        .get("unknown_reads")
+        .and_then(|u| u.choice(ACTIONS))
+        .unwrap_or(Action::Allow);
 
     let secrets = services::secrets(&document, environment);
     let mut identity = identity::read(&document);
@@ -98,10 +175,13 @@ fn read(root: &Node, environment: Environment) -> Option<Policy> {
     let asks = |action: Action| action == Action::RequireApproval;
     let asking = default.is_some_and(asks)
         || asks(unknown_writes)
+        || asks(unknown_reads)
         || rules.iter().any(rules::may_ask)
         || connections
             .iter()
-            .any(|c| c.default.is_some_and(asks) || c.unknown_writes.is_some_and(asks));
+            .flat_map(|c| [c.default, c.unknown_writes, c.unknown_reads])
+            .flatten()
+            .any(asks);
     if asking && approval_service.is_none() {
         document.fault("`approval_service` is missing: this policy asks for approvals");
     }
@@ -115,6 +195,7 @@ fn read(root: &Node, environment: Environment) -> Option<Policy> {
         connections,
         default: default.unwrap_or(Action::Deny),
         unknown_writes,
+        unknown_reads,
         rules,
         masking: masking?,
         approval_service,

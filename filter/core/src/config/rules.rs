@@ -1,8 +1,132 @@
 //! `rules`: what is allowed, asked for and denied.
 
+use super::conditions::{EXCEPT, PATTERNS, PATTERNS_BY_NAME};
 use super::decode::{Node, Object};
-use super::{ACTIONS, conditions};
+use super::shape::{Shape, Takes, may, must};
+use super::{ACTIONS, ANSWER, conditions};
 use crate::policy::{Action, Approval, Condition, Connection, Except, Globs, Reviewers, Rule};
+
+pub static RULE: Shape = Shape {
+    name: "rule",
+    about: "All that a rule names has to hold. In every list of patterns `*` stands for anything \
+            within a segment, `**` for anything, and `!x` excludes; a list of nothing but `!x` means \
+            anything but.",
+    fields: &[
+        must("name", Takes::Text, "Its name in denials and records."),
+        may(
+            "operations",
+            PATTERNS,
+            "Names of operations, such as repo.delete, content.* or github:repos/delete.",
+        ),
+        may("repos", PATTERNS, "owner/name."),
+        may("owners", PATTERNS, "Organisations and users."),
+        may("refs", PATTERNS, "Full ref names, such as refs/heads/main."),
+        may(
+            "paths",
+            PATTERNS,
+            "Files in the repository. A rule that allows needs all files of an operation, others one.",
+        ),
+        may(
+            "connections",
+            Takes::Some(&Takes::Text),
+            "Names of connections.",
+        ),
+        may("hosts", PATTERNS, "Hosts without port."),
+        may("methods", PATTERNS, "HTTP methods."),
+        may(
+            "attributes",
+            PATTERNS_BY_NAME,
+            "Attributes that the operation has, such as model, tool or visibility.",
+        ),
+        may(
+            "json",
+            Takes::SomeMap(&conditions::FIELD),
+            "Fields of the JSON body by pointer (RFC 6901), each a value, {glob}, {regex}, or a list \
+             of those; null stands for a field that is not there.",
+        ),
+        may(
+            "groups",
+            PATTERNS,
+            "Groups of the caller; `!x` for one that he must not be in.",
+        ),
+        may("subjects", PATTERNS, "Subjects."),
+        may(
+            "claims",
+            PATTERNS_BY_NAME,
+            "Claims of the token by name or dotted path; of a list, any element.",
+        ),
+        may("time", Takes::Object(&conditions::TIME), "When it applies."),
+        may(
+            "except",
+            Takes::OneOf(&[Takes::Object(&EXCEPT), Takes::List(&Takes::Object(&EXCEPT))]),
+            "Whom and what it leaves out; of a list, each by itself.",
+        ),
+        must("action", ANSWER, "What it does."),
+        may(
+            "unknown_target",
+            ANSWER,
+            "What it does where the request does not tell the repository, owner or ref; its action \
+             unless said otherwise. A rule that allows never applies then.",
+        ),
+        may(
+            "unknown_paths",
+            ANSWER,
+            "The same for files, as in a push; require_approval unless said otherwise.",
+        ),
+        may(
+            "unknown_body",
+            ANSWER,
+            "The same for fields of a body that is no JSON or that two readers could read \
+             differently; its action unless said otherwise.",
+        ),
+        may(
+            "reason",
+            Takes::Text,
+            "What a denied caller or a reviewer reads.",
+        ),
+        may(
+            "approval",
+            Takes::Object(&APPROVAL),
+            "Who is asked, and for how long.",
+        ),
+    ],
+};
+
+static APPROVAL: Shape = Shape {
+    name: "approval",
+    about: "How an approval is asked for.",
+    fields: &[
+        must("reviewers", Takes::Object(&REVIEWERS), "Who may answer."),
+        may(
+            "min",
+            Takes::Integer(1, 10),
+            "How many of them have to agree; 1 unless said otherwise.",
+        ),
+        may(
+            "hold",
+            Takes::Duration,
+            "How long the live request waits, 10m at most; 14s unless said otherwise.",
+        ),
+        may(
+            "ticket",
+            Takes::Duration,
+            "How long an approval that comes later holds for the same request; 15m unless said otherwise.",
+        ),
+    ],
+};
+
+static REVIEWERS: Shape = Shape {
+    name: "reviewers",
+    about: "People, of whom at least one is named.",
+    fields: &[
+        may(
+            "groups",
+            Takes::List(&Takes::Text),
+            "Members of any of these.",
+        ),
+        may("subjects", Takes::List(&Takes::Text), "These people."),
+    ],
+};
 
 /// Reads `rules`; the list may be empty, the default then decides.
 pub fn read(document: &Object, connections: &[Connection]) -> Vec<Rule> {
@@ -60,31 +184,7 @@ fn compares(condition: &Condition, except: &[Except]) -> [bool; 3] {
 }
 
 fn rule(node: &Node, connections: &[Connection]) -> Option<Rule> {
-    const KEYS: &[&str] = &[
-        "name",
-        "operations",
-        "repos",
-        "owners",
-        "refs",
-        "paths",
-        "connections",
-        "hosts",
-        "methods",
-        "attributes",
-        "json",
-        "groups",
-        "subjects",
-        "claims",
-        "time",
-        "except",
-        "action",
-        "unknown_target",
-        "unknown_paths",
-        "unknown_body",
-        "reason",
-        "approval",
-    ];
-    let object = node.object(KEYS)?;
+    let object = node.object(&RULE)?;
     let name = object
         .require("name", "denials and records name the rule")
         .and_then(|n| n.string());
@@ -130,10 +230,10 @@ fn rule(node: &Node, connections: &[Connection]) -> Option<Rule> {
 }
 
 fn approval(node: &Node) -> Option<Approval> {
-    let object = node.object(&["reviewers", "min", "hold", "ticket"])?;
+    let object = node.object(&APPROVAL)?;
     let reviewers = object
         .require("reviewers", "who may answer: groups, subjects")
-        .and_then(|n| n.object(&["groups", "subjects"]))
+        .and_then(|n| n.object(&REVIEWERS))
         .map(|r| Reviewers {
             groups: r.strings("groups"),
             subjects: r.strings("subjects"),

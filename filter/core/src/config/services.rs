@@ -5,9 +5,211 @@ use std::rc::Rc;
 
 use super::Environment;
 use super::decode::{Node, Object};
+use super::shape::{Shape, Takes, may, must};
 use crate::mask::{CustomRule, MaskConfig, MaskPath, MaskSet};
 use crate::policy::{Action, ApprovalService, Audit, Delivery, Limits, Masking, Secret};
 use crate::reason::Reason;
+
+pub static SECRET: Shape = Shape {
+    name: "secret",
+    about: "A secret of the gateway.",
+    fields: &[must(
+        "env",
+        Takes::Text,
+        "The environment variable of Envoy that holds it.",
+    )],
+};
+
+static BEARER: Shape = Shape {
+    name: "bearer",
+    about: "A bearer token.",
+    fields: &[must("secret", Takes::Text, "The name of one of `secrets`.")],
+};
+
+pub static MASKING: Shape = Shape {
+    name: "masking",
+    about: "Secrets that are masked.",
+    fields: &[
+        may(
+            "request",
+            Takes::Object(&MASK_REQUEST),
+            "In prompts and writes.",
+        ),
+        may("response", Takes::Object(&MASK_RESPONSE), "In answers."),
+        may(
+            "custom",
+            Takes::List(&Takes::Object(&CUSTOM)),
+            "Expressions of your own, masked where rules are named.",
+        ),
+    ],
+};
+
+static MASK_REQUEST: Shape = Shape {
+    name: "mask_request",
+    about: "What is masked in requests.",
+    fields: &[
+        must(
+            "rules",
+            Takes::List(&Takes::Text),
+            "Names of masking rules, or `default` for all.",
+        ),
+        must(
+            "action",
+            Takes::Choice(&["mask", "deny"]),
+            "Mask the secret, or refuse the request.",
+        ),
+    ],
+};
+
+static MASK_RESPONSE: Shape = Shape {
+    name: "mask_response",
+    about: "What is masked in answers.",
+    fields: &[
+        must(
+            "rules",
+            Takes::List(&Takes::Text),
+            "Names of masking rules, or `default` for all.",
+        ),
+        must("action", Takes::Choice(&["mask"]), "Mask the secret."),
+    ],
+};
+
+static CUSTOM: Shape = Shape {
+    name: "mask_custom",
+    about: "An expression of your own.",
+    fields: &[
+        must("id", Takes::Text, "The mask shows it."),
+        must("regex", Takes::Text, "What it matches, within a line."),
+    ],
+};
+
+pub static APPROVAL_SERVICE: Shape = Shape {
+    name: "approval_service",
+    about: "A service that answers whether a person has approved.",
+    fields: &[
+        must("cluster", Takes::Text, "Its Envoy cluster."),
+        may("protocol", Takes::Choice(&["http"]), "HTTP ext_authz."),
+        may(
+            "authority",
+            Takes::Text,
+            "Its host; the cluster's name unless said otherwise.",
+        ),
+        may(
+            "path_prefix",
+            Takes::Text,
+            "Put before the original path; /ext_authz unless said otherwise.",
+        ),
+        may(
+            "credential",
+            Takes::Object(&BEARER),
+            "Shows the gateway to it.",
+        ),
+        may(
+            "on_error",
+            Takes::Choice(&["deny"]),
+            "What nobody approved is not let through.",
+        ),
+    ],
+};
+
+pub static AUDIT: Shape = Shape {
+    name: "audit",
+    about: "The trail.",
+    fields: &[
+        must(
+            "sink",
+            Takes::Object(&SINK),
+            "The console, or any OTLP/HTTP collector.",
+        ),
+        must(
+            "delivery",
+            Takes::Choice(&["strict", "best_effort"]),
+            "strict: nothing is forwarded before its record is acknowledged.",
+        ),
+        may(
+            "capture",
+            Takes::Object(&CAPTURE),
+            "How much of bodies is kept.",
+        ),
+        may(
+            "queue",
+            Takes::Integer(16, 1_000_000),
+            "Records that a worker queues at most; 4096 unless said otherwise.",
+        ),
+        may(
+            "timeout",
+            Takes::Duration,
+            "How long a strict request waits for its record; 5s unless said otherwise.",
+        ),
+    ],
+};
+
+static SINK: Shape = Shape {
+    name: "sink",
+    about: "Where records go.",
+    fields: &[
+        must("cluster", Takes::Text, "Its Envoy cluster."),
+        may(
+            "authority",
+            Takes::Text,
+            "Its host; the cluster's name unless said otherwise.",
+        ),
+        may("path", Takes::Text, "/v1/logs unless said otherwise."),
+        may(
+            "credential",
+            Takes::Object(&BEARER),
+            "Shows the gateway to it.",
+        ),
+    ],
+};
+
+static CAPTURE: Shape = Shape {
+    name: "capture",
+    about: "How much of bodies a record keeps.",
+    fields: &[
+        may("request_body", Takes::Size, "256KiB unless said otherwise."),
+        may("response_body", Takes::Size, "1MiB unless said otherwise."),
+    ],
+};
+
+pub static LIMITS: Shape = Shape {
+    name: "limits",
+    about: "Sizes up to which the gateway reads.",
+    fields: &[
+        may(
+            "request_body",
+            Takes::Size,
+            "A request body that has to be judged or masked whole; 1MiB unless said otherwise.",
+        ),
+        may(
+            "waiting_body",
+            Takes::Size,
+            "What may wait in Envoy's buffer beyond that; 4MiB unless said otherwise.",
+        ),
+        may(
+            "first_body",
+            Takes::Duration,
+            "How long to wait for a body's first byte on a new worker; 10s unless said otherwise.",
+        ),
+    ],
+};
+
+const OPEN: Takes = Takes::Choice(&["deny", "allow"]);
+
+pub static UNDECIDED: Shape = Shape {
+    name: "undecided",
+    about: "Identity, approval and audit are not among these: they are never skipped.",
+    fields: &[
+        may("body_too_large", OPEN, "The body is over the limit."),
+        may("body_encoding", OPEN, "The body has a content encoding."),
+        may("body_unreadable", OPEN, "The body could not be parsed."),
+        may(
+            "response_encoding",
+            OPEN,
+            "The answer came in an encoding that can not be masked.",
+        ),
+    ],
+};
 
 /// The named secrets of the policy, resolved.
 #[derive(Debug, Default)]
@@ -44,7 +246,7 @@ pub fn secrets(document: &Object, environment: Environment) -> Secrets {
 
 fn secret(node: &Node, environment: Environment) -> Option<Secret> {
     let variable = node
-        .object(&["env"])?
+        .object(&SECRET)?
         .require("env", "the environment variable that holds it")?
         .string()?;
     let Some(value) = environment(&variable) else {
@@ -77,10 +279,7 @@ pub fn masking(document: &Object) -> Option<Masking> {
         })
         .ok()?,
     );
-    let Some(section) = document
-        .get("masking")
-        .and_then(|n| n.object(&["request", "response", "custom"]))
-    else {
+    let Some(section) = document.get("masking").and_then(|n| n.object(&MASKING)) else {
         return Some(Masking {
             request: None,
             deny_request: false,
@@ -91,7 +290,11 @@ pub fn masking(document: &Object) -> Option<Masking> {
     let (custom, custom_nodes) = custom_rules(&section);
     let direction = |key: &str, may_deny: bool| {
         let node = section.get(key)?;
-        let object = node.object(&["rules", "action"])?;
+        let object = node.object(if may_deny {
+            &MASK_REQUEST
+        } else {
+            &MASK_RESPONSE
+        })?;
         let rules = object
             .require("rules", "names of masking rules, or `default` for all")
             .map(|n| n.strings())?;
@@ -136,7 +339,7 @@ fn custom_rules<'a>(section: &Object<'a>) -> (Vec<CustomRule>, Vec<Node<'a>>) {
     let mut rules = Vec::new();
     let mut nodes = Vec::new();
     for node in section.get("custom").map(|n| n.list()).unwrap_or_default() {
-        let Some(object) = node.object(&["id", "regex"]) else {
+        let Some(object) = node.object(&CUSTOM) else {
             continue;
         };
         let id = object
@@ -155,15 +358,9 @@ fn custom_rules<'a>(section: &Object<'a>) -> (Vec<CustomRule>, Vec<Node<'a>>) {
 
 /// Reads `approval_service`.
 pub fn approval_service(document: &Object, secrets: &Secrets) -> Option<ApprovalService> {
-    const KEYS: &[&str] = &[
-        "cluster",
-        "protocol",
-        "authority",
-        "path_prefix",
-        "credential",
-        "on_error",
-    ];
-    let object = document.get("approval_service")?.object(KEYS)?;
+    let object = document
+        .get("approval_service")?
+        .object(&APPROVAL_SERVICE)?;
     let cluster = object
         .require("cluster", "the Envoy cluster of the service")
         .and_then(|n| n.string());
@@ -197,10 +394,10 @@ pub fn approval_service(document: &Object, secrets: &Secrets) -> Option<Approval
 /// Reads `audit`; a gateway without a trail is not offered.
 pub fn audit(document: &Object, secrets: &Secrets) -> Option<Audit> {
     let section = document.require("audit", "say where records go")?;
-    let object = section.object(&["sink", "delivery", "capture", "queue", "timeout"])?;
+    let object = section.object(&AUDIT)?;
     let sink = object
         .require("sink", "the console, or any OTLP/HTTP collector")
-        .and_then(|n| n.object(&["cluster", "authority", "path", "credential"]))?;
+        .and_then(|n| n.object(&SINK))?;
     let cluster = sink
         .require("cluster", "the Envoy cluster of the sink")
         .and_then(|n| n.string());
@@ -211,9 +408,7 @@ pub fn audit(document: &Object, secrets: &Secrets) -> Option<Audit> {
     let delivery = object
         .require("delivery", "strict or best_effort")
         .and_then(|n| n.choice(deliveries));
-    let capture = object
-        .get("capture")
-        .and_then(|n| n.object(&["request_body", "response_body"]));
+    let capture = object.get("capture").and_then(|n| n.object(&CAPTURE));
     let size = |key: &str, default: u64| {
         let node = capture.as_ref().and_then(|c| c.get(key));
         node.and_then(|n| n.bytes()).unwrap_or(default) as usize
@@ -247,7 +442,7 @@ pub fn audit(document: &Object, secrets: &Secrets) -> Option<Audit> {
 
 /// A secret that shows the gateway to one of its own services.
 fn bearer(node: &Node, secrets: &Secrets) -> Option<Secret> {
-    let object = node.object(&["secret"])?;
+    let object = node.object(&BEARER)?;
     object
         .require("secret", "the name of one of `secrets`")
         .and_then(|n| secrets.named(&n))
@@ -255,9 +450,7 @@ fn bearer(node: &Node, secrets: &Secrets) -> Option<Secret> {
 
 /// Reads `limits`.
 pub fn limits(document: &Object) -> Limits {
-    let object = document
-        .get("limits")
-        .and_then(|n| n.object(&["request_body", "waiting_body", "first_body"]));
+    let object = document.get("limits").and_then(|n| n.object(&LIMITS));
     let get = |key: &str| object.as_ref().and_then(|o| o.get(key));
     Limits {
         request_body: get("request_body")

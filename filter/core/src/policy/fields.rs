@@ -117,14 +117,14 @@ impl Wanted {
 fn equal(wanted: &Value, value: &Value, generous: bool) -> bool {
     match (wanted, value) {
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
-        (Value::String(a), Value::Number(_) | Value::Bool(_)) if generous => {
-            *a == value.to_string()
-        }
-        (Value::Number(_) | Value::Bool(_), Value::String(b)) if generous => {
-            wanted.to_string() == *b
-        }
+        (Value::String(a), Value::Number(_) | Value::Bool(_)) if generous => *a == spelled(value),
+        (Value::Number(_) | Value::Bool(_), Value::String(b)) if generous => spelled(wanted) == *b,
         (a, b) => a == b,
     }
+}
+
+fn spelled(value: &Value) -> String {
+    value.to_string()
 }
 
 impl Pointer {

@@ -69,6 +69,8 @@ pub struct Policy {
     pub default: Action,
     /// The answer to writes that no operation table knows, where the connection has no own one.
     pub unknown_writes: Action,
+    /// The answer to reads that no operation table knows, where the connection has no own one.
+    pub unknown_reads: Action,
     /// The rules, in the order of the document (which does not matter to the verdict).
     pub rules: Vec<Rule>,
     /// What is masked.
@@ -142,6 +144,8 @@ pub struct Connection {
     pub default: Option<Action>,
     /// Its own answer to unknown writes.
     pub unknown_writes: Option<Action>,
+    /// Its own answer to unknown reads.
+    pub unknown_reads: Option<Action>,
     /// What is said of an MCP server behind it.
     pub mcp: McpServer,
 }

@@ -73,6 +73,8 @@ pub struct Verdict<'p> {
     pub rule: Option<&'p Rule>,
     /// Whether it is the answer for writes that no table knows.
     pub unknown_write: bool,
+    /// Whether it is the answer for reads that no table knows.
+    pub unknown_read: bool,
     /// What the request does not tell, where the rule applies because of that.
     pub unknown: Unknown,
 }
@@ -115,6 +117,7 @@ impl Policy {
                     action,
                     rule: Some(rule),
                     unknown_write: false,
+                    unknown_read: false,
                     unknown,
                 });
             }
@@ -149,15 +152,19 @@ impl Policy {
     fn otherwise<'p>(&self, connection: &Connection, operation: Option<&Operation>) -> Verdict<'p> {
         let default = connection.default.unwrap_or(self.default);
         let unknown_write = operation.is_some_and(Operation::is_unknown_write);
-        let unknown = connection.unknown_writes.unwrap_or(self.unknown_writes);
+        let unknown_read = operation.is_some_and(Operation::is_unknown_read);
+        let unknown = if unknown_write {
+            connection.unknown_writes.unwrap_or(self.unknown_writes)
+        } else if unknown_read {
+            connection.unknown_reads.unwrap_or(self.unknown_reads)
+        } else {
+            Action::Allow
+        };
         Verdict {
-            action: if unknown_write {
-                unknown.max(default)
-            } else {
-                default
-            },
+            action: unknown.max(default),
             rule: None,
             unknown_write,
+            unknown_read: unknown_read && unknown == Action::Deny,
             unknown: Unknown::default(),
         }
     }

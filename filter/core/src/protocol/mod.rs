@@ -34,10 +34,12 @@ mod http;
 pub mod mcp;
 mod openai;
 mod second_method;
+mod vocabulary;
 
 use serde_json::Value;
 
 use github::nodes::{Lesson, Nodes};
+pub use vocabulary::{Facets, Vocabulary, vocabulary};
 
 use crate::denial::DenialStyle;
 use crate::head::RequestHead;

@@ -303,6 +303,7 @@ impl Stream {
             | Reason::BodyUnreadable
             | Reason::MethodRefused
             | Reason::UnknownWrite
+            | Reason::UnknownRead
             | Reason::RuleDenied
             | Reason::DefaultDenied
             | Reason::SecretInRequest

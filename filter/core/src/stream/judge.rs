@@ -6,7 +6,7 @@ use super::{Phase, Stream, body_format};
 use crate::effect::{Counter, Now};
 use crate::mask::{Format, mask_whole};
 use crate::path::RequestPath;
-use crate::policy::{self, Action, Body, Connection};
+use crate::policy::{self, Action, Connection};
 use crate::protocol::git::Progress;
 use crate::protocol::{self, BodyNeed, Context, Request};
 use crate::reason::Reason;
@@ -148,11 +148,7 @@ impl Stream {
         let Some(identity) = self.identity() else {
             return;
         };
-        let body = match self.need {
-            BodyNeed::Whole => Body::Whole(&self.body),
-            BodyNeed::None if self.body_ended => Body::Whole(&[]),
-            BodyNeed::None | BodyNeed::GitCommands => Body::Unread,
-        };
+        let body = self.judged_body(&self.body);
         let request = policy::Request::new(identity, connection, &self.head, body, now.seconds());
         let verdict = policy.judge(&request, &self.operations);
         self.outcome.rule = verdict.rule.map(|r| r.name.clone());
@@ -168,10 +164,11 @@ impl Stream {
                 self.hold(worker, approval, text, now);
             }
             Action::Deny => {
-                let reason = match (verdict.rule, verdict.unknown_write) {
-                    (Some(_), _) => Reason::RuleDenied,
-                    (None, true) => Reason::UnknownWrite,
-                    (None, false) => Reason::DefaultDenied,
+                let reason = match verdict.rule {
+                    Some(_) => Reason::RuleDenied,
+                    None if verdict.unknown_write => Reason::UnknownWrite,
+                    None if verdict.unknown_read => Reason::UnknownRead,
+                    None => Reason::DefaultDenied,
                 };
                 self.refuse(worker, reason, verdict.unknown.code(), now);
             }

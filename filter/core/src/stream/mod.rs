@@ -21,9 +21,11 @@
 //! | `response` | masking and capturing the answer |
 //! | `answer`   | reading it for what was asked: tools that are left out |
 //! | `account`  | records and the access-log line |
+//! | `explain`  | what was read and decided, for people who ask why |
 
 mod account;
 mod answer;
+mod explain;
 mod forward;
 mod hold;
 mod identify;
@@ -35,6 +37,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 pub use account::Ended;
+pub use explain::Comparison;
 
 use crate::denial::{DenialStyle, Reply};
 use crate::effect::{CallAnswer, Counter, Effect, Flow, Level, Now, Step};

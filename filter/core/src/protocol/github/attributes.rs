@@ -7,7 +7,7 @@ use super::table::{Method, Reach};
 use super::{places, search, shown};
 use crate::operation::{Operation, Paths, Target};
 use crate::protocol::fields::Fields;
-use crate::protocol::{Fault, branch_target, ref_target};
+use crate::protocol::{Facets, Fault, branch_target, ref_target};
 
 /// Where the attributes of a row are; `members` are those of its line in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,40 @@ impl Source {
         }
     }
 
+    /// What an operation that is read so can tell, beside its repository.
+    pub(super) fn facets(self) -> Facets {
+        let (reference, paths) = match self {
+            Source::Content | Source::Autofix => (true, true),
+            Source::Tree | Source::ReadContent => (false, true),
+            Source::CreateRef
+            | Source::MoveRef
+            | Source::MovesBranch
+            | Source::BranchPath
+            | Source::BranchList
+            | Source::RenameBranch
+            | Source::PullRequest
+            | Source::Review
+            | Source::Dispatch
+            | Source::Release => (true, false),
+            Source::Path
+            | Source::Query
+            | Source::Body
+            | Source::List
+            | Source::RepoSettings
+            | Source::CreateRepo
+            | Source::FromTemplate
+            | Source::Fork
+            | Source::Transfer
+            | Source::Enablement
+            | Source::Search => (false, false),
+        };
+        Facets {
+            repo: true,
+            reference,
+            paths,
+        }
+    }
+
     /// Whether the body may be a bare list.
     pub(super) fn is_list(self) -> bool {
         matches!(self, Source::List | Source::BranchList)
@@ -105,7 +139,6 @@ impl Source {
 pub(super) const PUSH: &str = "ref.push";
 
 /// Names of operations that no row of the table has: a call that a row names has these effects too.
-#[cfg(test)]
 pub(super) const DERIVED: &[&str] = &[
     "ref.update",
     "ref.create",

@@ -16,7 +16,7 @@ mod table;
 use serde_json::{Map, Value};
 
 use super::fields::Fields;
-use super::{Answer, BodyNeed, Fault, Judged, Protocol, Request, body, is_read};
+use super::{Answer, BodyNeed, Facets, Fault, Judged, Protocol, Request, body, is_read};
 use crate::denial::DenialStyle;
 use crate::head::RequestHead;
 use crate::operation::{Operation, Target};
@@ -58,6 +58,26 @@ fn below_root(path: &RequestPath) -> &[String] {
         }
         segments => segments,
     }
+}
+
+/// Every name that the tables give, with what its operations can tell.
+pub(super) fn words(add: &mut dyn FnMut(&str, Facets)) {
+    for row in table::rows() {
+        let facets = row.effect.source.facets();
+        add(row.effect.name, facets);
+        for alias in row.effect.aliases {
+            add(alias, facets);
+        }
+        if !row.id.is_empty() {
+            add(&format!("github:{}", row.id), facets);
+        }
+    }
+    let repo = Facets {
+        repo: true,
+        ..Facets::default()
+    };
+    attributes::DERIVED.iter().for_each(|name| add(name, repo));
+    graphql::words(add);
 }
 
 fn is_graphql(segments: &[String]) -> bool {
@@ -196,6 +216,8 @@ fn unlisted(method: &str, segments: &[String]) -> Operation {
     };
     if write {
         operation.reference = Target::Any;
+    } else {
+        operation.aliases.push("github.unknown_read".to_owned());
     }
     let path = format!("/{}", segments.join("/"));
     attributes::set(&mut operation, "path", &path);

@@ -97,6 +97,11 @@ pub(super) enum Reach {
     Accounts,
 }
 
+/// Every operation.
+pub(super) fn rows() -> &'static [Row] {
+    &ROWS
+}
+
 impl Node {
     /// The first node.
     pub(super) fn root() -> Option<&'static Node> {

@@ -24,12 +24,22 @@ use serde_json::{Map, Value};
 pub use listing::{Narrowing, TooLarge};
 use server::Server;
 
-use super::{Answer, BodyNeed, Fault, Judged, Protocol, Request, body};
+use super::{Answer, BodyNeed, Facets, Fault, Judged, Protocol, Request, body};
 use crate::denial::{DenialStyle, McpCall};
 use crate::head::RequestHead;
 use crate::operation::Operation;
 use crate::path::RequestPath;
 use crate::reason::Reason;
+
+/// Every name that the table of tools gives, with what its operations can tell.
+pub(super) fn words(add: &mut dyn FnMut(&str, Facets)) {
+    for (tool, name, reads) in table::TOOLS {
+        let facets = reads.facets();
+        add(name, facets);
+        add(&format!("mcp:{tool}"), facets);
+        add(&format!("mcp:github/{tool}"), facets);
+    }
+}
 
 /// The most messages of one batch.
 const MAX_BATCH: usize = 200;

@@ -4,6 +4,8 @@
 //! aliases. An alias gives the arguments to the tool of today, so the `method` among them decides
 //! there as well ([`Reads::Actions`]).
 
+use crate::protocol::Facets;
+
 /// Where the attributes of a tool are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reads {
@@ -45,6 +47,31 @@ pub(super) enum Reads {
     ActionsGet,
     /// `path` and `ref` of what is read.
     Contents,
+}
+
+impl Reads {
+    /// What a tool that is read so can tell.
+    pub(super) fn facets(self) -> Facets {
+        let (reference, paths) = match self {
+            Reads::File(_) | Reads::Files | Reads::FileMethod => (true, true),
+            Reads::Contents => (false, true),
+            Reads::Branch | Reads::Pull | Reads::Review | Reads::Actions => (true, false),
+            Reads::Repo
+            | Reads::User
+            | Reads::Anywhere
+            | Reads::Account
+            | Reads::Level
+            | Reads::Fork
+            | Reads::NewRepo
+            | Reads::Issue
+            | Reads::ActionsGet => (false, false),
+        };
+        Facets {
+            repo: true,
+            reference,
+            paths,
+        }
+    }
 }
 
 use Reads::*;

@@ -27,7 +27,7 @@ use super::nodes::{Lesson, Nodes};
 use crate::head::RequestHead;
 use crate::operation::Operation;
 use crate::path::RequestPath;
-use crate::protocol::{Fault, body, is_read};
+use crate::protocol::{Facets, Fault, body, is_read};
 use crate::reason::Reason;
 use document::Kind;
 
@@ -37,6 +37,18 @@ const MAX_TOKENS: usize = 50_000;
 const MAX_FIELDS: usize = 500;
 /// Operations of one request.
 const MAX_OPERATIONS: usize = 1_000;
+
+/// Every name that the table of mutations gives, with what its operations can tell.
+pub(super) fn words(add: &mut dyn FnMut(&str, Facets)) {
+    for row in table::rows() {
+        let facets = row.reads.facets();
+        add(row.name, facets);
+        for alias in &row.aliases {
+            add(alias, facets);
+        }
+        add(&format!("graphql:{}", row.field), facets);
+    }
+}
 
 /// The operations of a request to `/graphql`.
 pub(super) fn operations(

@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use crate::protocol::Facets;
+
 /// Where the attributes of a mutation are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reads {
@@ -33,6 +35,33 @@ pub(super) enum Reads {
     Settings,
     /// The repository is archived, or no longer.
     Archive(bool),
+}
+
+impl Reads {
+    /// What an operation that is read so can tell.
+    pub(super) fn facets(self) -> Facets {
+        let (reference, paths) = match self {
+            Reads::Commit => (true, true),
+            Reads::Ref
+            | Reads::RefId
+            | Reads::NewRef
+            | Reads::NewBranch
+            | Reads::Refs
+            | Reads::MergeBranch
+            | Reads::Review => (true, false),
+            Reads::Plain
+            | Reads::Create
+            | Reads::Template
+            | Reads::Import
+            | Reads::Settings
+            | Reads::Archive(_) => (false, false),
+        };
+        Facets {
+            repo: true,
+            reference,
+            paths,
+        }
+    }
 }
 
 /// A member of the input that tells where it happens.
