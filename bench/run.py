@@ -118,7 +118,18 @@ def native_speed():
     return re.findall(r"^(.+?)\s{2,}(\d+) MB/s", run.stdout, re.M) if run.returncode == 0 else []
 
 
-def table(seen, fresh, worn, heavy, counters, sizes, native):
+BUDGETS = {"REST": "15 µs or less", "GraphQL": "50 µs or less"}
+
+
+def judging():
+    """What judging costs outside V8, from its own benchmark: name, figure with its yardsticks, budget."""
+    command = ["cargo", "bench", "--locked", "--quiet", "-p", "countersign-core", "--bench", "judge"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    found = re.findall(r"^(.+?): ([\d.]+ µs), (.+)$", run.stdout, re.M) if run.returncode == 0 else []
+    return [(name, cost, beside, BUDGETS.get(name.split()[0], "(information)")) for name, cost, beside in found]
+
+
+def table(seen, fresh, worn, heavy, counters, sizes, native, judged):
     middle = lambda test, name, key: median(v[key] for v in seen[test, name])
     # A ratio of neighbours in time, then the median: slow noise cancels out.
     ratio = lambda test, name, key: median(a[key] / b[key] for a, b in zip(seen[test, name], seen[test, "plain"]))
@@ -162,6 +173,8 @@ def table(seen, fresh, worn, heavy, counters, sizes, native):
     row("resident memory after the large answers too", mib(heavy["plain"]), mib(heavy["filtered"]), f"+ {mib(heavy['filtered'] - heavy['plain'])}")
     for name, speed in native:
         row(f"mask engine outside V8: {name.strip()}", "", f"{speed} MB/s", "native")
+    for name, cost, beside, budget in judged:
+        row(f"judging, 50 rules, outside V8: {name}", "", cost, beside, budget)
     lost = counters.get("records_dropped", "0")
     head = ["| what | without | with | with against without | budget |", "|---|---|---|---|---|"]
     tail = [f"Audit records acknowledged {counters.get('records_acked')}, lost {lost}; deliveries that failed {counters.get('deliveries_failed')}."]
@@ -192,8 +205,7 @@ def main():
         finally:
             for program in programs.values():
                 program.stop()
-    native = native_speed()
-    text = "\n".join(["# What the filter costs", "", INTRODUCTION, "", *about, "", table(*results, sizes, native), ""])
+    text = "\n".join(["# What the filter costs", "", INTRODUCTION, "", *about, "", table(*results, sizes, native_speed(), judging()), ""])
     print(text)
     if not QUICK:
         (ROOT / "bench/results.md").write_text(text)

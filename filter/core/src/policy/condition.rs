@@ -5,7 +5,7 @@
 //! answer of its own for it.
 
 use super::fields::Field;
-use super::glob::Globs;
+use super::glob::{Glob, Globs};
 use super::request::{Facts, Request};
 use super::window::Window;
 use crate::identity::Identity;
@@ -410,10 +410,18 @@ fn files(globs: &Globs, paths: &Paths, every: bool) -> Compared {
         return Compared::Yes;
     }
     let hit = |path: &String| globs.matches(path);
+    // A file in a folder's place, or a folder removed by its name, takes with it what lies below.
+    let above = |path: &String| {
+        let below = |glob: &Glob| {
+            let rest = glob.as_str().strip_prefix(path.as_str());
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        globs.included().iter().any(below)
+    };
     match paths {
         Paths::None => Compared::No,
         Paths::Unknown => Compared::Unknown,
         Paths::Known(paths) if every => Compared::from(!paths.is_empty() && paths.iter().all(hit)),
-        Paths::Known(paths) => Compared::from(paths.iter().any(hit)),
+        Paths::Known(paths) => Compared::from(paths.iter().any(|path| hit(path) || above(path))),
     }
 }

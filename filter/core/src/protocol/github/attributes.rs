@@ -184,7 +184,7 @@ pub(super) fn operations(found: &Found<'_>, fields: &Fields<'_>) -> Result<Vec<O
             first.reference = branch(fields, members.first().unwrap_or(&""))?;
             first.paths = Paths::Unknown;
         }
-        Source::Tree => tree(&mut first, fields)?,
+        Source::Tree => more.extend(tree(&mut first, fields)?),
         Source::CreateRef => {
             first.reference = match fields.text("ref")? {
                 Some(name) => ref_target(name.to_owned()),
@@ -364,8 +364,8 @@ fn path_branch(found: &Found<'_>) -> Target {
 }
 
 /// A tree hangs on no branch yet, and may end on any. Without `base_tree` it is all that a commit
-/// of it will hold: whatever it does not name is gone.
-fn tree(operation: &mut Operation, fields: &Fields<'_>) -> Result<(), Fault> {
+/// of it will hold: whatever it does not name is gone, which is a second operation.
+fn tree(operation: &mut Operation, fields: &Fields<'_>) -> Result<Option<Operation>, Fault> {
     operation.reference = Target::Any;
     let entries = fields.list("tree")?;
     operation.paths = tree_paths(entries);
@@ -384,7 +384,13 @@ fn tree(operation: &mut Operation, fields: &Fields<'_>) -> Result<(), Fault> {
         changes.push("replace");
     }
     set(operation, "change", &changes.join(","));
-    Ok(())
+    let replaces = changes.contains(&"replace") && operation.paths != Paths::Unknown;
+    Ok(replaces.then(|| {
+        let mut others = derived(operation, "content.write", &["tree.create"]);
+        others.paths = Paths::Unknown;
+        set(&mut others, "change", "replace");
+        others
+    }))
 }
 
 /// The entries of a new tree. One that is itself a tree brings files that are not named.

@@ -46,7 +46,7 @@ DELETE /repos/acme/web/contents/a?branch=dev
 POST /repos/acme/web/git/blobs {}
     = blob.create acme/web - - @ git/create-blob
 POST /repos/acme/web/git/trees {"tree":[{"path":"a/b","mode":"100644"},{"path":".github/workflows/x.yml"}]}
-    = content.write acme/web * a/b,.github/workflows/x.yml @ git/create-tree
+    = content.write acme/web * a/b,.github/workflows/x.yml + content.write acme/web * * @ git/create-tree
 POST /repos/acme/web/git/trees {"tree":[{"path":".github","mode":"040000","type":"tree"}]}
     = content.write acme/web * * @ git/create-tree
 POST /repos/acme/web/git/commits {}

@@ -21,7 +21,22 @@ pub(super) fn create(
         (Some(org), Some(name)) => repo_target(&org, name),
         _ => Target::Any,
     };
+    show_visibility(operation);
     Ok(())
+}
+
+/// REST says it in one of two members, and says nothing for public.
+fn show_visibility(operation: &mut Operation) {
+    if operation.attributes.contains_key("visibility") {
+        return;
+    }
+    let private = operation.attributes.get("private").map(String::as_str);
+    let visibility = if private == Some("true") {
+        "private"
+    } else {
+        "public"
+    };
+    set(operation, "visibility", visibility);
 }
 
 /// `operation` becomes the new repository; what is returned is the reading of the template.
@@ -35,6 +50,7 @@ pub(super) fn from_template(
         set(operation, "template", &template);
     }
     set(operation, "change", "template");
+    show_visibility(operation);
     land(operation, fields, "owner", fields.text("name")?)?;
     Ok(read)
 }
@@ -91,6 +107,9 @@ pub(super) fn settings(first: &Operation, fields: &Fields<'_>) -> Result<Vec<Ope
                 .entry(name)
                 .or_insert_with(|| derived(first, name, &[]));
             show(operation, fields, &[member])?;
+            if member == "private" {
+                show_visibility(operation);
+            }
             if member == "name"
                 && let Some(name) = fields.text(member)?
             {

@@ -31,6 +31,8 @@ pub(super) enum Reads {
     Branch,
     /// A pull request: its base is not named.
     Pull,
+    /// The tag in `tag_name`.
+    Release,
     /// `owner` and `repo`, and the `organization` that gets the copy.
     Fork,
     /// `name`, in `organization` or the caller's account.
@@ -100,8 +102,8 @@ pub(super) static TOOLS: &[(&str, &str, Reads)] = &[
     ("create_enterprise_repository_ruleset", "ruleset.create", Level),
     ("custom_properties_write", "property.write", Level),
     ("add_repository_collaborator", "collaborator.write", Repo),
-    ("create_release", "release.create", Repo),
-    ("delete_release", "release.delete", Repo),
+    ("create_release", "release.create", Release),
+    ("delete_release", "release.delete", Release),
     // Pull requests.
     ("merge_pull_request", "pr.merge", Pull),
     ("create_pull_request", "pr.create", Repo),

@@ -9,7 +9,7 @@ use super::server::Server;
 use super::table::{self, Reads};
 use crate::operation::{Operation, Paths, Target};
 use crate::protocol::github::{file_paths, search_within};
-use crate::protocol::{Fault, body, branch_target, ref_target, repo_target};
+use crate::protocol::{Fault, body, branch_target, fields, ref_target, repo_target};
 
 /// The arguments that decide. A server that reads names without regard to case must not find one of
 /// them where this reader does not.
@@ -34,6 +34,25 @@ const DECIDING: &[&str] = &[
     "query",
     "item_owner",
     "item_repo",
+    "base",
+    "tag_name",
+    "permission",
+];
+
+/// The arguments that are shown: by these names the other doors show theirs.
+const SHOWN: &[&str] = &[
+    "method",
+    "event",
+    "workflow_id",
+    "level",
+    "base",
+    "head",
+    "draft",
+    "state",
+    "merge_method",
+    "permission",
+    "tag_name",
+    "target_commitish",
 ];
 
 /// The operations of one `tools/call`.
@@ -60,9 +79,9 @@ pub(super) fn operations(
         call.aliases.push(format!("mcp:{tool}"));
     }
     let text = |name: &str| arguments.get(name).and_then(Value::as_str);
-    for name in ["method", "event", "workflow_id", "level"] {
-        if let Some(value) = text(name) {
-            set(&mut call, name, value);
+    for name in SHOWN {
+        if let Some(value) = arguments.get(*name).and_then(fields::shown) {
+            set(&mut call, name, &value);
         }
     }
     // Another server's tool has no repository, unless it says so in GitHub's words.
@@ -159,6 +178,12 @@ fn performed(
             first.reference = branch(text("branch"));
         }
         Reads::Pull => first.reference = Target::Any,
+        Reads::Release => {
+            first.reference = match text("tag_name").or(text("tag")) {
+                Some(tag) => ref_target(format!("refs/tags/{tag}")),
+                None => Target::Any,
+            };
+        }
         Reads::Fork => {
             // GitHub gives the copy the name of its source, or another where that is taken.
             let mut copy = Operation {
