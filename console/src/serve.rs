@@ -107,6 +107,7 @@ fn signing_store(folder: &DataFolder, options: &Options) -> Result<Store, Failur
         None => folder.signing_key(),
     };
     let store = folder.store()?;
+    checkpoint::repair(&checkpoints)?;
     checkpoint::guard(&store, &checkpoints)?;
     checkpoint::catch_up(&store, &checkpoints)?;
     let name = options.ledger_name.as_deref();

@@ -33,6 +33,7 @@ fn original(path: &Path) -> (Verifier, i64) {
 
 fn copy(from: &Path) -> tempfile::TempDir {
     let to = tempfile::tempdir().unwrap();
+    assert!(!from.join("countersign.db-wal").exists(), "it was closed");
     for file in ["countersign.db", "checkpoints.txt", "ledger.key"] {
         std::fs::copy(from.join(file), to.path().join(file)).unwrap();
     }

@@ -283,6 +283,16 @@ fn checkpoints_are_made_in_time_and_by_number_and_reach_the_file() {
     let file = trail.folder.checkpoints();
     checkpoint::catch_up(&trail.store, &file).unwrap();
     assert_eq!(sizes(&trail).len(), 4, "nothing is missing in the file");
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    std::fs::write(file.path(), &text[..text.len() - 30]).unwrap();
+    checkpoint::repair(&file).unwrap();
+    assert_eq!(
+        sizes(&trail),
+        [2, 5, 1_000],
+        "a note that a crash cut off is gone"
+    );
+    checkpoint::catch_up(&trail.store, &file).unwrap();
+    assert_eq!(std::fs::read_to_string(file.path()).unwrap(), text);
     std::fs::write(file.path(), "").unwrap();
     checkpoint::catch_up(&trail.store, &file).unwrap();
     assert_eq!(sizes(&trail), [2, 5, 1_000, 2_000]);

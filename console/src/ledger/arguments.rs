@@ -1,5 +1,7 @@
 //! The command line of `countersign ledger …`.
 
+#![allow(missing_docs)] // What each of them is stands where it is used in `Ledger`.
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};

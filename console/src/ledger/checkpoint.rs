@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::entry::count;
-use super::note::{Checkpoint, Note, split_notes};
+use super::note::{Checkpoint, Note, is_signature, split_notes};
 use super::tree;
 use crate::clock::Millis;
 use crate::failure::Failure;
@@ -136,6 +136,37 @@ pub fn guard(store: &Store, file: &CheckpointFile) -> Result<(), Failure> {
              `countersign ledger verify --data DIR`; go on with a fresh folder, --data DIR.",
         )),
     }
+}
+
+/// Takes away what a crash left of a note at the end of the file: what is whole ends with a line.
+pub fn repair(file: &CheckpointFile) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::plain(format!(
+            "{} cannot be repaired: {error}",
+            file.path().display()
+        ))
+    };
+    let text = match fs::read_to_string(file.path()) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut whole = 0;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        at += line.len();
+        if is_signature(line) && line.ends_with('\n') {
+            whole = at;
+        }
+    }
+    if whole == text.len() {
+        return Ok(());
+    }
+    fs::OpenOptions::new()
+        .write(true)
+        .open(file.path())
+        .and_then(|file| file.set_len(whole as u64))
+        .map_err(failed)
 }
 
 /// Appends to the file what a crash kept from it.

@@ -141,7 +141,7 @@ impl Signing {
         let mut notes = Vec::new();
         let mut make = |edge: &Edge, seals: u64| -> Result<(), StoreError> {
             let name = key.verifier().name();
-            let said = Checkpoint::new(name, edge.size(), edge.root(), now, seals);
+            let said = Checkpoint::new(name, edge.size(), edge.root(), now, Some(seals));
             let note = said.sign(&[key]);
             checkpoint::insert(c, edge.size() as i64, now, &note)?;
             notes.push(note);

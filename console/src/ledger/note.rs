@@ -221,14 +221,16 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// A checkpoint made at `at`, before which there were so many seals; it says both on lines of
-    /// their own.
-    pub fn new(origin: &str, size: u64, root: Hash, at: Millis, seals: u64) -> Self {
+    /// A checkpoint made at `at`, before which there were so many seals, if that is known; it says both
+    /// on lines of their own.
+    pub fn new(origin: &str, size: u64, root: Hash, at: Millis, seals: Option<u64>) -> Self {
+        let mut more = vec![format!("time {}", rfc3339(at))];
+        more.extend(seals.map(|seals| format!("{SEALS}{seals}")));
         Self {
             origin: origin.to_owned(),
             size,
             root,
-            more: vec![format!("time {}", rfc3339(at)), format!("{SEALS}{seals}")],
+            more,
         }
     }
 
@@ -317,21 +319,25 @@ impl Note {
     }
 }
 
+/// Whether a line of a note is one of its signatures.
+pub fn is_signature(line: &str) -> bool {
+    line.starts_with(DASH)
+}
+
 /// The notes of a file that has them one after the other: a note ends with its last signature line.
 pub fn split_notes(file: &str) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = String::new();
     let mut signed = false;
     for line in file.lines() {
-        let is_signature = line.starts_with(DASH);
-        if signed && !is_signature {
+        if signed && !is_signature(line) {
             notes.push(std::mem::take(&mut note));
             signed = false;
             if line.is_empty() {
                 continue;
             }
         }
-        signed |= is_signature;
+        signed |= is_signature(line);
         note.push_str(line);
         note.push('\n');
     }

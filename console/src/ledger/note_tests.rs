@@ -41,8 +41,8 @@ fn checkpoints_read_back_one_by_one_from_a_file() {
         NoteKey::generate("ledger.test").unwrap(),
         NoteKey::generate("ledger.test").unwrap(),
     );
-    let one = Checkpoint::new("ledger.test", 7, [1; 32], 0, 1);
-    let two = Checkpoint::new("ledger.test", 1_000, [2; 32], 60_000, 9);
+    let one = Checkpoint::new("ledger.test", 7, [1; 32], 0, Some(1));
+    let two = Checkpoint::new("ledger.test", 1_000, [2; 32], 60_000, None);
     let file = format!("{}\n{}", one.sign(&[&old]), two.sign(&[&old, &new]));
     let notes = split_notes(&file);
     assert_eq!(notes, [one.sign(&[&old]), two.sign(&[&old, &new])]);

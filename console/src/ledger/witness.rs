@@ -9,9 +9,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use tokio::sync::watch;
-use ureq::tls::{RootCerts, TlsConfig};
 
 use super::checkpoint::{self, Stored};
+use crate::client::agent;
 use crate::clock::{Clock, Millis};
 use crate::store::{Store, StoreError};
 
@@ -163,20 +163,8 @@ fn keep(c: &Connection, witness: &Witness) -> Result<(), StoreError> {
 }
 
 fn post(url: &str, note: &str) -> Sent {
-    let provider = rustls::crypto::ring::default_provider();
-    let tls = TlsConfig::builder()
-        .unversioned_rustls_crypto_provider(std::sync::Arc::new(provider))
-        .root_certs(RootCerts::PlatformVerifier)
-        .build();
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(PATIENCE))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
-        .tls_config(tls)
-        .build()
-        .into();
-    let mut answer = agent
+    let mut answer = agent(PATIENCE, None)
+        .map_err(|failure| failure.to_string())?
         .post(url)
         .content_type("text/plain; charset=utf-8")
         .send(note)

@@ -28,6 +28,11 @@ use crate::ledger::keeper;
 pub const QUEUE: usize = 1024;
 /// Readers that are kept open between uses.
 const IDLE_READERS: usize = 4;
+/// The writer's cache: the upper pages of the indexes whose keys are hashes.
+const CACHE_KIB: i64 = 64 << 10;
+/// Pages in the write-ahead log (32 MiB) before they are copied to the file: with few, the same pages are
+/// copied again and again under load.
+const LOG_PAGES: i64 = 8_192;
 /// Prepared statements that the writer keeps.
 const STATEMENTS: usize = 64;
 /// Another process (`countersign user add`) may hold the write lock for a moment.
@@ -104,6 +109,8 @@ impl Store {
         // Each commit reaches the disk before it is answered.
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         schema::migrate(&mut connection)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
@@ -193,7 +200,9 @@ impl Store {
             readers,
             writer,
         } = self;
-        drop((jobs, readers));
+        // The writer's connection is to be the last: a reader's cannot fold the log into the file.
+        drop(readers);
+        drop(jobs);
         if let Some(writer) = Arc::into_inner(writer) {
             writer.join();
         }

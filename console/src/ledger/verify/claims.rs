@@ -10,11 +10,15 @@ use crate::ledger::keeper;
 use crate::ledger::note::{Checkpoint, Note};
 use crate::store::StoreError;
 
+const ELSEWHERE: &str = "that was kept elsewhere";
+
 /// A signed statement about so many entries.
 pub(super) struct Claim {
     pub said: Checkpoint,
     /// Where it was found.
     pub from: &'static str,
+    /// Whether it was kept elsewhere: who changes the ledger, key and all, does not reach it.
+    pub elsewhere: bool,
 }
 
 /// Every checkpoint of a trusted key, by size. Others are findings.
@@ -44,7 +48,11 @@ pub(super) fn claims(
                 } else if said.origin != trusted.name || size.is_some_and(|size| size != own) {
                     Some(format!("the checkpoint{about} {from} is of something else"))
                 } else {
-                    claims.entry(own).or_default().push(Claim { said, from });
+                    claims.entry(own).or_default().push(Claim {
+                        said,
+                        from,
+                        elsewhere: from == ELSEWHERE,
+                    });
                     None
                 }
             }
@@ -60,7 +68,7 @@ pub(super) fn claims(
         take(None, note, "in the file beside the database");
     }
     for note in &against.checkpoints {
-        take(None, note, "that was kept elsewhere");
+        take(None, note, ELSEWHERE);
     }
     // One is made for every so many entries; a missing one was taken away.
     let newest = stored.last().map_or(0, |(size, _)| *size);

@@ -175,28 +175,41 @@ fn full_text(anew: &Connection) -> Result<Vec<String>, StoreError> {
 /// An index is laid out as its merges went; its words and their places are what counts.
 fn compare_words(anew: &Connection, table: &str, report: &mut Report) -> Result<(), StoreError> {
     anew.execute_batch(&format!(
-        "CREATE VIRTUAL TABLE temp.words_anew USING fts5vocab(main, {table}, instance);
-         CREATE VIRTUAL TABLE temp.words_told USING fts5vocab(told, {table}, instance);"
+        "CREATE VIRTUAL TABLE temp.anew_{table} USING fts5vocab(main, {table}, instance);
+         CREATE VIRTUAL TABLE temp.told_{table} USING fts5vocab(told, {table}, instance);"
     ))?;
-    let count = |one: &str, other: &str| -> Result<i64, StoreError> {
-        let sql = format!(
-            "SELECT count(*) FROM (SELECT term, doc, col, offset FROM {one}
-             EXCEPT SELECT term, doc, col, offset FROM {other})"
-        );
-        Ok(anew.query_row(&sql, [], |row| row.get(0))?)
-    };
-    let (missing, extra) = (
-        count("words_anew", "words_told")?,
-        count("words_told", "words_anew")?,
+    let sql = |table: &str| format!("SELECT term, doc, col, offset FROM {table}");
+    let (mut one, mut other) = (
+        anew.prepare(&sql(&format!("anew_{table}")))?,
+        anew.prepare(&sql(&format!("told_{table}")))?,
     );
-    anew.execute_batch("DROP TABLE temp.words_anew; DROP TABLE temp.words_told;")?;
-    if missing + extra > 0 {
+    let (mut one, mut other) = (one.query([])?, other.query([])?);
+    // Both come in the order of their terms, so that nothing of them has to be kept.
+    let mut same = true;
+    let mut place = String::new();
+    while same {
+        let (mine, theirs) = (one.next()?, other.next()?);
+        same = match (mine, theirs) {
+            (None, None) => break,
+            (Some(mine), Some(theirs)) => {
+                place = mine.get(0)?;
+                let mut equal = true;
+                for column in 0..4 {
+                    equal &= mine.get_ref(column)? == theirs.get_ref(column)?;
+                }
+                equal
+            }
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+    }
+    drop((one, other));
+    if !same {
         report.add(
             What::Derived,
             None,
             format!(
-                "the full-text index {table} is not what the entries say: {missing} words are \
-                 missing, {extra} are not theirs"
+                "the full-text index {table} is not what the entries say, first at `{}`",
+                place.chars().take(40).collect::<String>()
             ),
         );
     }

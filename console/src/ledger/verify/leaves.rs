@@ -56,8 +56,10 @@ struct Pass<'a> {
     next_seal: Option<(i64, String)>,
     /// Seals since the last statement that held.
     passed: Vec<Passed>,
-    /// How many entries are known to be right.
+    /// How many entries are known to be right, as the newest statement that holds says.
     good: i64,
+    /// The same, by statements that were kept elsewhere.
+    good_elsewhere: i64,
     seen: Seen,
     /// The first entry that is wrong by itself.
     wrong: Option<i64>,
@@ -83,6 +85,7 @@ pub(super) fn check(
         seals,
         passed: Vec::new(),
         good: 0,
+        good_elsewhere: 0,
         seen: Seen {
             deleted: Deleted::read(c)?,
             ..Seen::default()
@@ -313,10 +316,13 @@ impl Pass<'_> {
                 report.checkpoints += 1;
                 if claim.said.root == root {
                     self.good = size;
+                    if claim.elsewhere {
+                        self.good_elsewhere = size;
+                    }
                     report.signed = size;
                     self.check_seals(&claim, report)?;
                 } else {
-                    self.mismatch(size, claim.from, report);
+                    self.mismatch(&claim, report);
                 }
             }
         }
@@ -348,19 +354,30 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// A statement about the first `size` entries does not hold; those up to `good` are right.
-    fn mismatch(&mut self, size: i64, from: &str, report: &mut Report) {
+    /// A statement does not hold. The seals before it say from where on, unless all of them hold: then
+    /// somebody with the key has signed another history, and only what was kept elsewhere counts.
+    fn mismatch(&mut self, claim: &Claim, report: &mut Report) {
         if self.wrong.is_some() {
             return;
         }
-        let (mut first, mut last) = (self.good, size - 1);
+        let (size, from) = (claim.said.size, claim.from);
+        let (mut first, mut last) = (self.good, size as i64 - 1);
+        let mut broken = false;
         for passed in std::mem::take(&mut self.passed) {
             if passed.holds(self.trusted) {
                 first = first.max(passed.size);
             } else {
                 last = last.min(passed.size - 1);
+                broken = true;
                 break;
             }
+        }
+        if !broken {
+            first = if claim.elsewhere {
+                self.good_elsewhere
+            } else {
+                self.good
+            };
         }
         self.wrong = Some(first);
         let words = if first == last {
