@@ -1,11 +1,10 @@
 use super::*;
 use crate::head::Headers;
-use crate::operation::Target;
 use crate::protocol::Context;
 use crate::protocol::tests::{describe, head};
 use serde_json::json;
 
-fn post(headers: &[(&str, &str)]) -> RequestHead {
+pub(super) fn post(headers: &[(&str, &str)]) -> RequestHead {
     let pairs = headers
         .iter()
         .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
@@ -16,7 +15,7 @@ fn post(headers: &[(&str, &str)]) -> RequestHead {
     }
 }
 
-fn read(server: Server<'_>, head: &RequestHead, body: &[u8]) -> Result<Judged, Fault> {
+pub(super) fn read(server: Server<'_>, head: &RequestHead, body: &[u8]) -> Result<Judged, Fault> {
     let path = RequestPath::read(&head.path).unwrap();
     let context = Context::default();
     let request = Request {
@@ -28,177 +27,12 @@ fn read(server: Server<'_>, head: &RequestHead, body: &[u8]) -> Result<Judged, F
     judge(&request, server)
 }
 
-fn run(body: &Value, headers: &[(&str, &str)]) -> Result<Judged, Fault> {
+pub(super) fn run(body: &Value, headers: &[(&str, &str)]) -> Result<Judged, Fault> {
     read(Server::GitHub, &post(headers), body.to_string().as_bytes())
 }
 
-fn call(tool: &str, arguments: Value) -> Value {
+pub(super) fn call(tool: &str, arguments: Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": { "name": tool, "arguments": arguments } })
-}
-
-fn described(tool: &str, arguments: Value) -> String {
-    let judged = run(&call(tool, arguments), &[]).unwrap();
-    let all: Vec<String> = judged.operations.iter().map(describe).collect();
-    all.join(" + ")
-}
-
-#[test]
-fn githubs_tools_are_what_they_do() {
-    let repo = |more: Value| {
-        let mut arguments = json!({ "owner": "Acme", "repo": "web" });
-        for (name, value) in more.as_object().unwrap() {
-            arguments[name] = value.clone();
-        }
-        arguments
-    };
-    for (tool, arguments, expected) in [
-        (
-            "delete_repository",
-            repo(json!({})),
-            "repo.delete acme/web - -",
-        ),
-        (
-            "create_or_update_file",
-            repo(json!({"branch":"main","path":"a"})),
-            "content.write acme/web refs/heads/main a + ref.update acme/web refs/heads/main a",
-        ),
-        (
-            "push_files",
-            repo(json!({"branch":"x","files":[{"path":"a"},{"path":".github/workflows/b.yml"}]})),
-            "content.write acme/web refs/heads/x a,.github/workflows/b.yml + ref.update acme/web refs/heads/x a,.github/workflows/b.yml",
-        ),
-        (
-            "push_files",
-            repo(json!({"files":[{"path":"../a"}]})),
-            "content.write acme/web * * + ref.update acme/web * *",
-        ),
-        (
-            "delete_file",
-            repo(json!({"branch":"refs/heads/y","path":"a"})),
-            "content.write acme/web refs/heads/y a + ref.update acme/web refs/heads/y a",
-        ),
-        (
-            "create_branch",
-            repo(json!({"branch":"z"})),
-            "ref.create acme/web refs/heads/z -",
-        ),
-        (
-            "merge_pull_request",
-            repo(json!({"pullNumber":1})),
-            "pr.merge acme/web * -",
-        ),
-        (
-            "create_repository",
-            json!({"name":"n"}),
-            "repo.create * - -",
-        ),
-        (
-            "create_repository",
-            json!({"name":"n","organization":"acme"}),
-            "repo.create acme/n - -",
-        ),
-        ("fork_repository", repo(json!({})), "repo.fork acme/web - -"),
-        (
-            "pull_request_review_write",
-            repo(json!({"method":"create","event":"APPROVE"})),
-            "pr.review acme/web * - + pr.approve acme/web * -",
-        ),
-        (
-            "actions_run_trigger",
-            repo(json!({"method":"run_workflow","ref":"main"})),
-            "workflow.dispatch acme/web refs/heads/main -",
-        ),
-        (
-            "actions_run_trigger",
-            repo(json!({"method":"delete_workflow_run_logs"})),
-            "run.delete_logs acme/web * -",
-        ),
-        (
-            "run_workflow",
-            repo(json!({})),
-            "workflow.dispatch acme/web * -",
-        ),
-        (
-            "issue_write",
-            repo(json!({"method":"create"})),
-            "issue.create acme/web - -",
-        ),
-        (
-            "get_file_contents",
-            repo(json!({"path":"/src/"})),
-            "repo.read acme/web - src",
-        ),
-        ("search_code", json!({"query":"x"}), "search.read * - -"),
-        (
-            "deploy_everything",
-            repo(json!({})),
-            "github.unknown_write acme/web * -",
-        ),
-        ("deploy_everything", json!({}), "github.unknown_write * * -"),
-        (
-            "file_write",
-            repo(json!({"method":"push_files","branch":"x","files":[{"path":"a"}]})),
-            "content.write acme/web refs/heads/x a + ref.update acme/web refs/heads/x a",
-        ),
-        (
-            "file_write",
-            repo(json!({"method":"rename","branch":"x","path":"a"})),
-            "content.write acme/web refs/heads/x * + ref.update acme/web refs/heads/x *",
-        ),
-        (
-            "cancel_workflow_run",
-            repo(json!({"method":"run_workflow","ref":"main"})),
-            "run.cancel acme/web refs/heads/main - + workflow.dispatch acme/web refs/heads/main -",
-        ),
-        (
-            "cancel_workflow_run",
-            repo(json!({"run_id":1})),
-            "run.cancel acme/web * -",
-        ),
-        (
-            "actions_get",
-            repo(json!({"method":"download_workflow_run_artifact"})),
-            "archive.read acme/web - -",
-        ),
-        (
-            "create_repository_ruleset",
-            json!({"level":"organization","org":"Acme"}),
-            "ruleset.create - - -",
-        ),
-        (
-            "projects_write",
-            json!({"method":"add_project_item","owner":"acme","item_owner":"o","item_repo":"r"}),
-            "project.write o/r - -",
-        ),
-        ("delete_repository", json!({}), "repo.delete * - -"),
-    ] {
-        assert_eq!(described(tool, arguments), expected, "{tool}");
-    }
-}
-
-#[test]
-fn a_call_keeps_its_tools_name() {
-    let judged = run(&call("push_files", json!({})), &[]).unwrap();
-    for operation in &judged.operations {
-        assert!(operation.aliases.contains(&"mcp:push_files".to_owned()));
-        assert!(operation.aliases.contains(&"mcp.call".to_owned()));
-        assert_eq!(
-            operation.attributes.get("tool").map(String::as_str),
-            Some("push_files")
-        );
-        assert_eq!(operation.repo, Target::Any);
-        assert!(operation.write);
-    }
-    assert_eq!(
-        judged.style,
-        style(
-            vec![McpCall {
-                id: json!(7),
-                tool: true
-            }],
-            false
-        )
-    );
 }
 
 #[test]
@@ -303,37 +137,6 @@ fn sessions_open_and_close() {
     }
     let judged = read(Server::GitHub, &head("PUT", "/mcp"), b"").unwrap();
     assert!(judged.operations[0].is_unknown_write());
-}
-
-fn on(server: Server<'_>, tool: &str, arguments: Value) -> Operation {
-    let body = call(tool, arguments).to_string();
-    let judged = read(server, &post(&[]), body.as_bytes()).unwrap();
-    judged.operations[0].clone()
-}
-
-#[test]
-fn another_servers_tools_are_calls_of_that_server() {
-    let named = on(
-        Server::Named("jira"),
-        "delete_repository",
-        json!({"owner":"a","repo":"b"}),
-    );
-    assert_eq!(describe(&named), "mcp.call a/b - -");
-    assert_eq!(named.aliases, ["mcp:jira/delete_repository"]);
-    assert!(named.write && !named.is_unknown_write());
-    assert_eq!(named.attributes["server"], "jira");
-    assert_eq!(named.attributes["tool"], "delete_repository");
-    // Nobody says whose it is: rules about the operation hold, and so do those about the call.
-    let unstated = on(
-        Server::Unstated("tools"),
-        "delete_repository",
-        json!({"owner":"a","repo":"b"}),
-    );
-    assert_eq!(describe(&unstated), "repo.delete a/b - -");
-    assert!(unstated.aliases.contains(&"mcp.call".to_owned()));
-    let unknown = on(Server::Unstated("tools"), "deploy", json!({}));
-    assert_eq!(describe(&unknown), "mcp.call - - -");
-    assert_eq!(unknown.aliases, ["mcp:tools/deploy", "mcp:deploy"]);
 }
 
 #[test]
@@ -529,38 +332,6 @@ fn what_widens_the_list_of_tools_is_in_sight() {
         (of("insiders"), of("features"), of("tools")),
         ("true".into(), "a,b".into(), "x,y".into())
     );
-}
-
-#[test]
-fn the_table_names_each_tool_once_and_every_write_says_so() {
-    let mut names: Vec<&str> = table::TOOLS.iter().map(|(tool, ..)| *tool).collect();
-    names.sort_unstable();
-    names
-        .windows(2)
-        .for_each(|pair| assert_ne!(pair[0], pair[1]));
-    for (tool, name, _) in table::TOOLS {
-        let reads = [
-            "get_",
-            "list_",
-            "search_",
-            "find_",
-            "compare_",
-            "download_",
-            "github_",
-            "enable_",
-        ];
-        let read = reads.iter().any(|prefix| tool.starts_with(prefix))
-            || tool.ends_with("_read") && *tool != "mark_all_notifications_read"
-            || [
-                "actions_list",
-                "actions_get",
-                "projects_list",
-                "projects_get",
-            ]
-            .contains(tool);
-        let operation = on(Server::GitHub, tool, json!({}));
-        assert_eq!(operation.write, !read, "{tool} is {name}");
-    }
 }
 
 #[test]

@@ -265,3 +265,7 @@ fn protocol(alias: &str) -> Operation {
 #[cfg(test)]
 #[path = "mcp_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "tools_tests.rs"]
+mod tools_tests;
