@@ -23,6 +23,7 @@ use crate::operation::{Operation, Target};
 use crate::path::RequestPath;
 
 pub(crate) use attributes::file_paths;
+pub(crate) use search::within as search_within;
 
 /// GitHub's REST and GraphQL API.
 pub(super) struct GitHub;

@@ -85,20 +85,26 @@ const NARROWING: &[&str] = &[
 
 /// One operation for each bound; one for everything where there is none.
 pub(super) fn operations(first: &Operation, fields: &Fields<'_>) -> Result<Vec<Operation>, Fault> {
-    let bounds = match fields.get("q")? {
+    let query = match fields.get("q")? {
         // A body is no place for a query, and which of them GitHub would take is not known.
-        Some(Field::Query(query)) => bounds(query),
+        Some(Field::Query(query)) => Some(query),
         _ => None,
     };
-    let bounds = bounds.unwrap_or_else(|| vec![Bound::default()]);
-    Ok(bounds
+    Ok(within(first, query))
+}
+
+/// `first` in each place that a query is bounded to; everywhere without one.
+pub(crate) fn within(first: &Operation, query: Option<&str>) -> Vec<Operation> {
+    query
+        .and_then(bounds)
+        .unwrap_or_else(|| vec![Bound::default()])
         .into_iter()
         .map(|bound| Operation {
             repo: bound.repo,
             account: bound.account,
             ..first.clone()
         })
-        .collect())
+        .collect()
 }
 
 /// One place that a search looks into.

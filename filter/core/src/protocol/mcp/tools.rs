@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::server::Server;
 use super::table::{self, Reads};
 use crate::operation::{Operation, Paths, Target};
-use crate::protocol::github::file_paths;
+use crate::protocol::github::{file_paths, search_within};
 use crate::protocol::{Fault, body, branch_target, ref_target, repo_target};
 
 /// The arguments that decide. A server that reads names without regard to case must not find one of
@@ -31,6 +31,9 @@ const DECIDING: &[&str] = &[
     "private",
     "public",
     "workflow_id",
+    "query",
+    "item_owner",
+    "item_repo",
 ];
 
 /// The operations of one `tools/call`.
@@ -101,8 +104,23 @@ fn performed(
     first.write = !name.ends_with(".read") && !name.starts_with("mcp.");
     match reads {
         Reads::Repo => {}
-        Reads::User => first.repo = Target::None,
+        Reads::User => {
+            first.repo = Target::None;
+            // The account behind the credential, or whoever's gist it is.
+            if first.write || name.starts_with("gist.") {
+                first.account = Target::Any;
+            }
+        }
         Reads::Anywhere => first.repo = Target::Any,
+        Reads::Search => {
+            // The server puts `owner` and `repo` behind the query.
+            let query = text("query").unwrap_or_default();
+            let query = match (text("owner"), text("repo")) {
+                (Some(owner), Some(repo)) => format!("{query} repo:{owner}/{repo}"),
+                _ => query.to_owned(),
+            };
+            return search_within(&first, Some(&query));
+        }
         Reads::Account => {
             first.repo = Target::None;
             first.account = account(arguments);
@@ -116,6 +134,10 @@ fn performed(
             Some(_) => {
                 first.repo = Target::None;
                 first.account = account(arguments);
+                // There it says what properties there are, not which one a repository has.
+                if name == "property.write" {
+                    first.name = "property.schema".to_owned();
+                }
             }
         },
         Reads::File(change) => return file(first, change, arguments),
@@ -138,9 +160,18 @@ fn performed(
         }
         Reads::Pull => first.reference = Target::Any,
         Reads::Fork => {
-            if let Some(organization) = text("organization") {
-                set(&mut first, "new_owner", &organization.to_ascii_lowercase());
-            }
+            // GitHub gives the copy the name of its source, or another where that is taken.
+            let mut copy = Operation {
+                name: "repo.create".to_owned(),
+                repo: Target::Any,
+                account: match text("organization") {
+                    Some(name) if !name.is_empty() => Target::Known(name.to_ascii_lowercase()),
+                    Some(_) | None => Target::Any,
+                },
+                ..first.clone()
+            };
+            set(&mut copy, "change", "fork");
+            return vec![first, copy];
         }
         Reads::NewRepo => {
             first.account = account(arguments);
@@ -177,12 +208,13 @@ fn performed(
         }
         Reads::ActionsGet => match text("method") {
             Some("get_workflow_run_logs_url" | "get_workflow_run_logs") => {
-                first.name = "log.read".to_owned();
+                first.name = "run_logs.read".to_owned();
             }
-            Some("download_workflow_run_artifact") => first.name = "archive.read".to_owned(),
+            Some("download_workflow_run_artifact") => first.name = "artifact.read".to_owned(),
             Some(_) | None => {}
         },
         Reads::Contents => {
+            first.aliases.push("content.read".to_owned());
             // Without a path it is the root folder.
             first.paths = match text("path").map(|path| path.trim_matches('/')) {
                 None | Some("") => Paths::None,
@@ -192,6 +224,14 @@ fn performed(
                 set(&mut first, "ref", name);
             }
         }
+    }
+    // Copilot is put to work: by a new pull request, or by an issue that is given to it.
+    match tool {
+        "create_pull_request_with_copilot" => first.aliases.push("pr.create".to_owned()),
+        "assign_copilot_to_issue" | "assign_copilot_to_issue_with_intent" => {
+            first.aliases.push("issue.update".to_owned());
+        }
+        _ => {}
     }
     if name == "gist.create" {
         let public = arguments.get("public") == Some(&Value::Bool(true));

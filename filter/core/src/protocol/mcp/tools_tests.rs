@@ -69,7 +69,11 @@ fn githubs_tools_are_what_they_do() {
             json!({"name":"n","organization":"acme"}),
             "repo.create acme/n - -",
         ),
-        ("fork_repository", repo(json!({})), "repo.fork acme/web - -"),
+        (
+            "fork_repository",
+            repo(json!({"organization":"Evil"})),
+            "repo.fork acme/web - - + repo.create * - -",
+        ),
         (
             "pull_request_review_write",
             repo(json!({"method":"create","event":"APPROVE"})),
@@ -102,6 +106,28 @@ fn githubs_tools_are_what_they_do() {
         ),
         ("search_code", json!({"query":"x"}), "search.read * - -"),
         (
+            "search_code",
+            json!({"query":"x repo:Acme/web repo:o/r"}),
+            "search.read acme/web - - + search.read o/r - -",
+        ),
+        (
+            "search_issues",
+            repo(json!({"query":"is:open"})),
+            "search.read acme/web - -",
+        ),
+        (
+            "search_issues",
+            repo(json!({"query":"is:open OR x"})),
+            "search.read * - -",
+        ),
+        ("list_notifications", json!({}), "github.read * - -"),
+        ("get_me", json!({}), "github.read - - -"),
+        (
+            "custom_properties_write",
+            json!({"level":"enterprise","enterprise":"e"}),
+            "property.schema - - -",
+        ),
+        (
             "deploy_everything",
             repo(json!({})),
             "github.unknown_write acme/web * -",
@@ -130,7 +156,7 @@ fn githubs_tools_are_what_they_do() {
         (
             "actions_get",
             repo(json!({"method":"download_workflow_run_artifact"})),
-            "archive.read acme/web - -",
+            "artifact.read acme/web - -",
         ),
         (
             "create_repository_ruleset",
@@ -234,4 +260,62 @@ fn the_table_names_each_tool_once_and_every_write_says_so() {
         let operation = on(Server::GitHub, tool, json!({}));
         assert_eq!(operation.write, !read, "{tool} is {name}");
     }
+}
+
+#[test]
+fn a_name_means_the_same_by_every_door() {
+    /// What GitHub's REST API has no call for, or what a call of it is only in part.
+    const BEYOND_REST: &[&str] = &[
+        "discussion.comment",
+        "discussion.create",
+        "mcp.protocol",
+        "mcp.toolset",
+    ];
+    let rest = include_str!("../../../github/operations.txt");
+    let names: std::collections::BTreeSet<&str> = rest
+        .lines()
+        .filter(|line| line.starts_with("  "))
+        .filter_map(|line| line.split_whitespace().nth(2))
+        .flat_map(|names| names.split(','))
+        .collect();
+    for (tool, name, _) in table::TOOLS {
+        assert!(
+            names.contains(name) || BEYOND_REST.contains(name),
+            "{tool}: {name}"
+        );
+    }
+}
+
+#[test]
+fn copies_and_accounts_say_whose_they_are() {
+    let all = |tool: &str, arguments: Value| run(&call(tool, arguments), &[]).unwrap().operations;
+    let fork = all(
+        "fork_repository",
+        json!({"owner":"acme","repo":"web","organization":"Evil"}),
+    );
+    assert_eq!(fork[0].owner(), Target::Known("acme".into()));
+    assert_eq!(fork[1].owner(), Target::Known("evil".into()));
+    let own = all("fork_repository", json!({"owner":"acme","repo":"web"}));
+    assert_eq!(own[1].owner(), Target::Any);
+    let created = all(
+        "create_repository",
+        json!({"name":"x","organization":"Acme","private":false}),
+    );
+    assert_eq!(created[0].owner(), Target::Known("acme".into()));
+    assert_eq!(created[0].attributes["visibility"], "public");
+    assert_eq!(
+        all("create_gist", json!({"public":true}))[0].owner(),
+        Target::Any
+    );
+    assert_eq!(all("get_me", json!({}))[0].owner(), Target::None);
+    assert_eq!(
+        all("get_team_members", json!({"org":"Acme"}))[0].owner(),
+        Target::Known("acme".into())
+    );
+    let agent = all(
+        "assign_copilot_to_issue",
+        json!({"owner":"acme","repo":"web"}),
+    );
+    assert_eq!(agent[0].name, "agent.start");
+    assert!(agent[0].aliases.contains(&"issue.update".to_owned()));
 }
