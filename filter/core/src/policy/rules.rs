@@ -126,6 +126,25 @@ impl Policy {
         }
     }
 
+    /// Whether the operation is denied whatever its targets are, which it leaves open: by a rule that
+    /// does not ask for them, or because no rule that could let it through is within its reach.
+    pub fn denies_any(&self, request: &Request, operation: &Operation) -> bool {
+        let verdict = self.judge_one(request, operation);
+        if verdict.action != Action::Deny || !verdict.unknown.is_none() {
+            return false;
+        }
+        verdict.rule.is_some()
+            || self
+                .rules
+                .iter()
+                .filter(|rule| rule.action != Action::Deny)
+                .all(|rule| match rule.compare(request, operation) {
+                    // An argument of the call may be the attribute or field that it asks for.
+                    Matched::No(key) => !matches!(key, "attributes" | "json"),
+                    Matched::Yes | Matched::Unknown(_) => false,
+                })
+    }
+
     /// The answer where no rule applies.
     fn otherwise<'p>(&self, connection: &Connection, operation: Option<&Operation>) -> Verdict<'p> {
         let default = connection.default.unwrap_or(self.default);

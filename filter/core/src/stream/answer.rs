@@ -1,11 +1,9 @@
 //! What is read of an answer because of what was asked, before it is masked.
 
-use std::rc::Rc;
-
 use super::Stream;
 use crate::head::ResponseHead;
 use crate::mask::Format;
-use crate::policy::{self, Action};
+use crate::policy::{self, Body};
 use crate::protocol::mcp::{self, Narrowing};
 use crate::protocol::{Answer, Request};
 
@@ -67,7 +65,7 @@ impl Stream {
         Some(out)
     }
 
-    /// Whether this caller's calls of a tool are denied by a rule whatever their arguments are.
+    /// Whether this caller's calls of a tool are denied whatever their arguments are.
     fn never_allowed(&self, tool: &str) -> bool {
         let Answer::Tools { github, .. } = self.answer else {
             return false;
@@ -83,22 +81,16 @@ impl Stream {
             body: &[],
             context: connection.context(),
         };
-        let policy = Rc::clone(&self.policy);
         let variants = mcp::tool_variants(&request, github, tool);
-        !variants.is_empty()
-            && variants.iter().all(|operations| {
-                let call = policy::Request::new(
-                    identity,
-                    connection,
-                    &self.head,
-                    policy::Body::Unread,
-                    self.started.seconds(),
-                );
-                let verdict = policy.judge(&call, operations);
-                verdict.action == Action::Deny
-                    && verdict.rule.is_some()
-                    && verdict.unknown.is_none()
-            })
+        let request = policy::Request::new(
+            identity,
+            connection,
+            &self.head,
+            Body::Unread,
+            self.started.seconds(),
+        );
+        let denied = |operation| self.policy.denies_any(&request, operation);
+        !variants.is_empty() && variants.iter().all(|all| all.iter().any(denied))
     }
 
     /// The tools that were left out, for the record.

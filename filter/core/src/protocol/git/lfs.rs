@@ -97,7 +97,7 @@ pub(super) fn operation(
 fn members(head: &RequestHead, bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
     match body::read_json(head, bytes)? {
         Value::Object(members) => {
-            body::exact_names(&members, DECIDING)?;
+            body::exact_names(body::without_twins(&members)?, DECIDING)?;
             Ok(members)
         }
         _ => Err(Fault::unreadable("LFS body is no object")),

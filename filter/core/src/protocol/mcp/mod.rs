@@ -110,7 +110,7 @@ impl<'a> Message<'a> {
             return Err(Fault::unreadable("a JSON-RPC message is no object"));
         };
         let names = &["jsonrpc", "id", "method", "params", "result", "error"];
-        body::exact_names(members, names)?;
+        body::exact_names(body::without_twins(members)?, names)?;
         let method = match members.get("method") {
             Some(Value::String(method)) => Some(method.as_str()),
             None if members.contains_key("result") || members.contains_key("error") => None,
@@ -118,7 +118,8 @@ impl<'a> Message<'a> {
         };
         let params = members.get("params");
         if let Some(Value::Object(params)) = params {
-            body::exact_names(params, &["name", "arguments", "uri", "ref", "context"])?;
+            let names = &["name", "arguments", "uri", "ref", "context"];
+            body::exact_names(body::without_twins(params)?, names)?;
         }
         Ok(Message {
             members,
@@ -251,7 +252,7 @@ fn called(server: Server<'_>, message: &Message<'_>) -> Result<Vec<Operation>, F
         None | Some(Value::Null) => &none,
         Some(_) => return Err(Fault::unreadable("the arguments of a tool are no object")),
     };
-    tools::operations(server, tool, arguments)
+    tools::operations(server, tool, body::without_twins(arguments)?)
 }
 
 fn protocol(alias: &str) -> Operation {

@@ -326,8 +326,7 @@ fn paths(files: Option<&Value>) -> Paths {
 }
 
 /// Every call of a tool that has other operations than another one, with nothing known of its
-/// targets: what a rule says of all of them, it says of the tool. (A target that is absent is
-/// matched by no rule that asks for one.)
+/// targets: what a rule says of all of them, it says of the tool.
 pub(super) fn variants(server: Server<'_>, tool: &str) -> Vec<Vec<Operation>> {
     let methods: &[&str] = match table::find(tool) {
         Some((_, Reads::Actions)) => &[
@@ -353,17 +352,17 @@ pub(super) fn variants(server: Server<'_>, tool: &str) -> Vec<Vec<Operation>> {
                 arguments.insert("method".to_owned(), Value::from(*method));
             }
             let operations = operations(server, tool, &arguments).ok()?;
-            Some(operations.into_iter().map(without_targets).collect())
+            Some(operations.into_iter().map(with_any_target).collect())
         })
         .collect()
 }
 
-fn without_targets(operation: Operation) -> Operation {
+fn with_any_target(operation: Operation) -> Operation {
     Operation {
-        repo: Target::None,
-        account: Target::None,
-        reference: Target::None,
-        paths: Paths::None,
+        repo: Target::Any,
+        account: Target::Any,
+        reference: Target::Any,
+        paths: Paths::Unknown,
         ..operation
     }
 }

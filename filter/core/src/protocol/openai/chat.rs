@@ -42,7 +42,7 @@ const ROLES: [&str; 6] = [
 pub(super) fn members(head: &RequestHead, bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
     match body::read_json(head, bytes)? {
         Value::Object(members) => {
-            body::exact_names(&members, DECIDING)?;
+            body::exact_names(body::without_twins(&members)?, DECIDING)?;
             Ok(members)
         }
         _ => Err(Fault::unreadable("the JSON body is no object")),
