@@ -55,7 +55,9 @@ impl Reads {
         let (reference, paths) = match self {
             Reads::File(_) | Reads::Files | Reads::FileMethod => (true, true),
             Reads::Contents => (false, true),
-            Reads::Branch | Reads::Pull | Reads::Review | Reads::Actions => (true, false),
+            Reads::Branch | Reads::Pull | Reads::Review | Reads::Actions | Reads::Release => {
+                (true, false)
+            }
             Reads::Repo
             | Reads::User
             | Reads::Anywhere
