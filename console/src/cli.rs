@@ -21,7 +21,7 @@ use crate::ledger::arguments::Ledger;
 use crate::ledger::command;
 use crate::ledger::note::is_name;
 use crate::ledger::retain::Keep;
-use crate::people::{self, Person, UserError};
+use crate::people::{self, Person, Rights, UserError};
 use crate::policy::explain::{self, Asking};
 use crate::policy::layout::{self, Style};
 use crate::policy::{check, request_file};
@@ -106,6 +106,15 @@ struct Serve {
     /// Where people reach the console, for links; the listen address if not given
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     public_url: Option<String>,
+    /// A group whose members may read the trail; may be given several times
+    ///
+    /// Everybody else sees the approvals that are his to decide, and nothing more.
+    #[arg(long = "auditors", value_name = "GROUP", default_value = people::AUDITORS)]
+    auditors: Vec<String>,
+    /// A group whose members, if they may read the trail, see bodies as well: prompts, answers,
+    /// uploads; may be given several times. Without it every auditor does
+    #[arg(long = "body-readers", value_name = "GROUP")]
+    body_readers: Vec<String>,
     /// Also give out identities, for development; only on a loopback address and with a data
     /// folder of its own
     #[arg(long)]
@@ -289,6 +298,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             listen,
             data,
             public_url,
+            auditors,
+            body_readers,
             dev,
             witnesses,
             signing_key,
@@ -314,6 +325,10 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
                 forward,
                 forward_headers,
                 forward_ca,
+                rights: Rights {
+                    auditors,
+                    body_readers,
+                },
             })?;
         }
         Command::User(user) => run_user(user)?,

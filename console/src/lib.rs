@@ -14,8 +14,10 @@
 //! What is kept of it, and how that is proven: [`ledger`].
 //!
 //! What people talk to, signed in:
-//! - [`people`]: who they are, sign-in secrets, sessions and form tokens.
-//! - [`exchanges`]: finding and reading what was recorded.
+//! - [`people`]: who they are, what they may read, sign-in secrets, sessions and form tokens; and
+//!   that a look at the trail is itself on record.
+//! - [`exchanges`]: finding and reading what was recorded. `query` is the language of the search
+//!   bar, `index` the sets that answer it, `search` and `facets` what is done with them.
 //! - [`replay`]: a session as a timeline, put together from what was captured.
 //! - [`export`]: the trail in forms that other systems read, and sending it on.
 //! - [`web`]: the pages, and the same things as JSON under `/api/v1`.

@@ -19,6 +19,7 @@ use crate::ledger::keeper::Signing;
 use crate::ledger::keys::{self, KeyFile};
 use crate::ledger::retain::{Done, Keep, retain};
 use crate::ledger::{checkpoint, witness};
+use crate::people::Rights;
 use crate::secret::Secret;
 use crate::store::{Store, meta};
 use crate::web::{App, router};
@@ -58,6 +59,8 @@ pub struct Options {
     pub forward_headers: Vec<(String, String)>,
     /// Authorities to trust for that, instead of the system's.
     pub forward_ca: Option<PathBuf>,
+    /// Who may read the trail.
+    pub rights: Rights,
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -141,7 +144,8 @@ async fn run(
         &public_url,
         options.dev,
         stopping.clone(),
-    );
+    )
+    .with_rights(options.rights.clone());
     let (now, issuer, dev) = (clock.now(), app.page("/dev"), options.dev);
     let link = public_url.clone();
     app.store

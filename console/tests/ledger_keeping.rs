@@ -61,7 +61,7 @@ fn found_by(trail: &Trail, words: &str) -> i64 {
         .store
         .read_now(move |c| {
             Ok(c.query_row(
-                "SELECT count(*) FROM record_words WHERE record_words MATCH ?1",
+                "SELECT count(*) FROM search_words WHERE search_words MATCH ?1",
                 [words],
                 |row| row.get(0),
             )?)

@@ -23,6 +23,10 @@ async fn every_page_needs_a_sign_in() {
         "/approvals/stream",
         "/audit",
         "/audit/x",
+        "/sessions",
+        "/policy",
+        "/health",
+        "/health/access",
     ] {
         let answer = console.page(path, "countersign=nonsense").await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}");

@@ -1,11 +1,13 @@
-//! What the ledger's records say of exchanges, in tables to search: a row for each exchange, its
-//! operations, its records, and their words.
+//! What the ledger's records say of exchanges: a row for each exchange, its records, and the search
+//! index over both.
 //!
 //! All of it follows from the entries, taken in order: see [`crate::ledger::derive`].
 
 use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 
+use super::index;
+use crate::clock::Millis;
 use crate::intake::record::{Half, text};
 use crate::ledger::read::StoredRecord;
 use crate::store::StoreError;
@@ -13,32 +15,46 @@ use crate::store::StoreError;
 /// Operations of one exchange that are spelled out in lists; the page of the exchange has all.
 const IN_WORDS: usize = 4;
 
-/// The tables that [`record`] fills, in an order in which they can be emptied.
-pub const TABLES: &[&str] = &["exchange_operations", "exchange_entries", "exchanges"];
+/// The tables that [`records`] fills, in an order in which they can be emptied.
+pub const TABLES: &[&str] = &[
+    "search_values",
+    "search_bits",
+    "search_of",
+    "exchange_entries",
+    "exchanges",
+];
 
-/// Takes a record in. Records come in the order of their entries, each once.
-pub fn record(c: &Connection, record: &StoredRecord) -> Result<(), StoreError> {
-    let Some(id) = text(&record.attributes, "countersign.exchange.id") else {
-        return Ok(());
-    };
-    let row = exchange_row(c, id, record)?;
-    let operations = operations(&record.attributes);
-    for operation in operations.iter().flat_map(|operation| operation.names()) {
-        c.prepare_cached(
-            "INSERT OR IGNORE INTO exchange_operations (operation, exchange) VALUES (?1, ?2)",
-        )?
-        .execute(params![operation, row])?;
+/// Takes records in. They come in the order of their entries, each once.
+pub fn records(c: &Connection, records: &[StoredRecord]) -> Result<(), StoreError> {
+    let mut taken = Vec::with_capacity(records.len());
+    for record in records {
+        let Some(id) = text(&record.attributes, "countersign.exchange.id") else {
+            continue;
+        };
+        let (row, at) = exchange_row(c, id, record)?;
+        let number = c
+            .prepare_cached("SELECT count(*) FROM exchange_entries WHERE exchange = ?1")?
+            .query_row([row], |row| row.get(0))?;
+        c.prepare_cached("INSERT INTO exchange_entries (exchange, entry) VALUES (?1, ?2)")?
+            .execute([row, record.index])?;
+        taken.push(index::Taken {
+            row,
+            at,
+            number,
+            outcome: record.event == Half::Outcome.event_name(),
+            attributes: &record.attributes,
+        });
     }
-    c.prepare_cached("INSERT INTO exchange_entries (exchange, entry) VALUES (?1, ?2)")?
-        .execute([row, record.index])?;
-    c.prepare_cached("INSERT INTO record_words (rowid, words) VALUES (?1, ?2)")?
-        .execute(params![record.index, words(&record.attributes)])?;
-    Ok(())
+    index::take(c, &taken)
 }
 
-/// Brings the exchange's row up to date and returns its id. Values of an outcome count over values
+/// Brings the exchange's row up to date and returns its id and when it began. Values of an outcome count over values
 /// of a request, whichever came first.
-fn exchange_row(c: &Connection, id: &str, record: &StoredRecord) -> Result<i64, StoreError> {
+fn exchange_row(
+    c: &Connection,
+    id: &str,
+    record: &StoredRecord,
+) -> Result<(i64, Millis), StoreError> {
     let a = &record.attributes;
     let operations = operations(a);
     let mut in_words: Vec<String> = operations
@@ -83,7 +99,7 @@ fn exchange_row(c: &Connection, id: &str, record: &StoredRecord) -> Result<i64, 
                masked      = max(masked, excluded.masked),
                has_request = has_request OR excluded.has_request,
                has_outcome = has_outcome OR excluded.has_outcome
-             RETURNING id",
+             RETURNING id, at",
         )?
         .query_row(
             params![
@@ -108,19 +124,13 @@ fn exchange_row(c: &Connection, id: &str, record: &StoredRecord) -> Result<i64, 
                 i64::from(!outcome),
                 i64::from(outcome)
             ],
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )?)
 }
 
 struct Operation<'a>(&'a Map<String, Value>);
 
 impl Operation<'_> {
-    fn names(&self) -> impl Iterator<Item = &str> {
-        text(self.0, "name")
-            .into_iter()
-            .chain(strings(self.0.get("aliases")))
-    }
-
     fn words(&self) -> String {
         ["name", "repo", "ref"]
             .into_iter()
@@ -140,48 +150,6 @@ fn operations(attributes: &Map<String, Value>) -> Vec<Operation<'_>> {
         .collect()
 }
 
-fn strings(value: Option<&Value>) -> impl Iterator<Item = &str> {
-    value
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-}
-
 fn number(attributes: &Map<String, Value>, key: &str) -> Option<i64> {
     attributes.get(key).and_then(Value::as_i64)
-}
-
-/// The text that a search looks through: who, where, what, why, and the bodies that are text.
-fn words(attributes: &Map<String, Value>) -> String {
-    const NAMES: [&str; 10] = [
-        "user.id",
-        "user.email",
-        "url.full",
-        "countersign.session.id",
-        "countersign.connection",
-        "countersign.reason",
-        "countersign.reason.detail",
-        "countersign.rule",
-        "countersign.approval.by",
-        "gen_ai.request.model",
-    ];
-    let mut words: Vec<&str> = NAMES
-        .into_iter()
-        .filter_map(|key| text(attributes, key))
-        .collect();
-    for operation in operations(attributes) {
-        let Operation(map) = operation;
-        words.extend(
-            ["name", "repo", "ref"]
-                .into_iter()
-                .filter_map(|key| text(map, key)),
-        );
-        words.extend(strings(map.get("paths")));
-    }
-    for body in ["countersign.request.body", "countersign.response.body"] {
-        let is_text = text(attributes, &format!("{body}.encoding")) != Some("base64");
-        words.extend(text(attributes, body).filter(|_| is_text));
-    }
-    words.join("\n")
 }

@@ -16,6 +16,21 @@ pub struct Detail {
     pub records: Vec<StoredRecord>,
 }
 
+impl Detail {
+    /// Takes the bodies out, for those without the right to read them. What is said instead has
+    /// their place.
+    pub fn withhold_bodies(&mut self) {
+        for record in &mut self.records {
+            for key in crate::ledger::body::KEYS {
+                if record.attributes.remove(*key).is_some() {
+                    let said = format!("{key}.withheld");
+                    record.attributes.insert(said, true.into());
+                }
+            }
+        }
+    }
+}
+
 /// The exchange `id` with its records.
 pub fn detail(c: &Connection, id: &str) -> Result<Option<Detail>, StoreError> {
     let summary = c

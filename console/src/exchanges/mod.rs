@@ -1,18 +1,26 @@
 //! The audit trail as people read it: finding exchanges, and everything about one.
 
+pub mod command;
 pub mod derive;
+pub mod facets;
+pub mod groups;
+pub mod index;
+pub mod query;
+pub mod saved;
+pub mod search;
 
 mod detail;
-mod search;
 
 pub use detail::{Detail, detail};
-pub use search::{Cursor, Filter, Found, search};
+pub use search::{Asked, Cursor, Found, SearchError, search, search_and_count};
 
 use rusqlite::{Connection, Row};
 use serde::Serialize;
 
 use crate::clock::Millis;
 use crate::store::StoreError;
+use index::{Index, Kind};
+use query::Trait;
 
 /// One exchange in a list.
 #[derive(Clone, Debug, Serialize)]
@@ -76,9 +84,9 @@ impl Summary {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Health {
     /// Exchanges recorded.
-    pub exchanges: i64,
+    pub exchanges: u64,
     /// Exchanges of which only the request is known, so far or for good.
-    pub without_outcome: i64,
+    pub without_outcome: u64,
     /// Workers that have written records.
     pub workers: i64,
     /// Numbers that workers gave out and that never came.
@@ -90,12 +98,12 @@ pub fn health(c: &Connection) -> Result<Health, StoreError> {
     let (workers, missing_records) = c
         .prepare_cached("SELECT count(*), coalesce(sum(highest - records), 0) FROM workers")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let (exchanges, without_outcome) = c
-        .prepare_cached("SELECT count(*), count(*) FILTER (WHERE NOT has_outcome) FROM exchanges")?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let index = Index(c);
+    let exchanges = index.all()?.len();
+    let ended = index.exactly(Kind::Has, Trait::Outcome.word())?.len();
     Ok(Health {
         exchanges,
-        without_outcome,
+        without_outcome: exchanges.saturating_sub(ended),
         workers,
         missing_records,
     })

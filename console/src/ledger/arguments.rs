@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::clock::{Millis, parse_duration};
+use crate::exchanges::command::Search;
 use crate::export::command::Export;
 use crate::export::evidence::Evidence;
 
@@ -39,6 +40,10 @@ pub enum Ledger {
     Status(Status),
     /// Write the whole ledger to a file that `countersign ledger verify` checks
     Bundle(Bundle),
+    /// Find exchanges, with the query language of the console's search bar
+    ///
+    /// A search of a data folder is on record in it, as one of a console is.
+    Search(Search),
     /// Write the trail in a form that other systems read, or send it to them
     Export(Box<Export>),
     /// Make one file of what was recorded of somebody in a time, with what proves it

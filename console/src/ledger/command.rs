@@ -51,6 +51,7 @@ pub fn run(
             ))?;
         }
         Ledger::Hold(asked) => run_hold(asked, now, print)?,
+        Ledger::Search(asked) => print(&asked.run()?)?,
         Ledger::Export(asked) => export(&asked)?,
         Ledger::Evidence(asked) => evidence(&asked)?,
         Ledger::Status(asked) => {

@@ -53,14 +53,14 @@ pub fn advance(c: &Connection, limit: u32) -> Result<Position, StoreError> {
         return Ok(position);
     }
     let entries = read::entries(c, position.derived, None, limit)?;
+    let mut records = Vec::with_capacity(entries.len());
     for entry in &entries {
-        if entry.kind == Kind::Record
-            && let Some(record) = read::stored_record(c, entry)?
-        {
-            exchanges::derive::record(c, &record)?;
+        if entry.kind == Kind::Record {
+            records.extend(read::stored_record(c, entry)?);
         }
         position.derived = entry.index + 1;
     }
+    exchanges::derive::records(c, &records)?;
     meta::set(c, DERIVED_TO, &position.derived.to_string())?;
     Ok(position)
 }
@@ -71,7 +71,7 @@ pub fn reset(c: &Connection) -> Result<(), StoreError> {
         c.execute(&format!("DELETE FROM {table}"), [])?;
     }
     c.execute(
-        "INSERT INTO record_words (record_words) VALUES ('delete-all')",
+        "INSERT INTO search_words (search_words) VALUES ('delete-all')",
         [],
     )?;
     // Rows of exchanges are counted from 1 again.

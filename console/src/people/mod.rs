@@ -3,9 +3,13 @@
 //! A person has one secret of 256 random bits. It signs in to the pages and is the bearer token of
 //! the JSON API. Neither it nor a session's token is kept: only hashes are.
 
+pub mod access;
+
+mod rights;
 mod sessions;
 mod users;
 
+pub use rights::{AUDITORS, Rights};
 pub use sessions::{LIFETIME, Session, end_session, form_token, person_of_session, start_session};
 pub use users::{UserError, add, by_secret, list, remove};
 

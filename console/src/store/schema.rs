@@ -5,12 +5,16 @@ use std::cmp::Ordering;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::StoreError;
+use crate::exchanges;
 use crate::ledger;
 
 /// Step n brings `user_version` from n to n + 1.
 const STEPS: &[Step] = &[
     Step::Sql(FIRST),
     Step::SqlThen(LEDGER, ledger::migrate::from_version_1_tables),
+    Step::Sql(SEARCH),
+    Step::Sql(exchanges::index::SCHEMA),
+    Step::Sql(exchanges::saved::SCHEMA),
 ];
 
 enum Step {
@@ -288,4 +292,16 @@ ALTER TABLE records RENAME TO records_1;
 DELETE FROM exchange_operations;
 DELETE FROM exchanges;
 INSERT INTO record_words (record_words) VALUES ('delete-all');
+";
+
+/// What the search index replaces. Exchanges are derived anew, with their place in it.
+const SEARCH: &str = "
+DROP TABLE exchange_operations;
+DROP TABLE record_words;
+DROP INDEX exchanges_decision;
+DROP INDEX exchanges_connection;
+DELETE FROM exchange_entries;
+DELETE FROM exchanges;
+DELETE FROM meta WHERE key = 'derived_to';
+DELETE FROM sqlite_sequence WHERE name = 'exchanges';
 ";

@@ -9,14 +9,20 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
-use super::approvals::{status_of, take_decision};
-use super::audit::Asked;
-use super::auth::ApiCaller;
+use super::approvals::{is_shown, status_of, take_decision};
+use super::asked::{Parameters, Wrong};
+use super::audit::NO_WORDS;
+use super::auth::{ApiAuditor, ApiCaller};
+use super::look::looked;
 use crate::approvals::{self, Approval, Event, State as ApprovalState};
 use crate::clock::rfc3339;
-use crate::exchanges::{self, Summary};
+use crate::exchanges::command::as_json;
+use crate::exchanges::search::answered;
+use crate::exchanges::{self, facets, search_and_count};
 use crate::intake::record::Half;
 use crate::ledger::read::StoredRecord;
+use crate::people::Person;
+use crate::people::access::{Looked, Way};
 use crate::store::StoreError;
 
 const APPROVALS: u32 = 500;
@@ -34,7 +40,7 @@ struct Reason {
 
 pub(super) async fn approvals(
     State(app): State<App>,
-    _caller: ApiCaller,
+    caller: ApiCaller,
     Query(which): Query<Which>,
 ) -> Response {
     let states = match which.state.as_deref() {
@@ -56,7 +62,8 @@ pub(super) async fn approvals(
         .await;
     match found {
         Ok(found) => {
-            let list: Vec<Value> = found.iter().map(approval_json).collect();
+            let shown = |approval: &&Approval| is_shown(&app, &caller.0, approval);
+            let list: Vec<Value> = found.iter().filter(shown).map(approval_json).collect();
             Json(json!({ "approvals": list })).into_response()
         }
         Err(error) => unavailable(&error),
@@ -65,10 +72,10 @@ pub(super) async fn approvals(
 
 pub(super) async fn approval(
     State(app): State<App>,
-    _caller: ApiCaller,
+    caller: ApiCaller,
     Path(id): Path<String>,
 ) -> Response {
-    with_events(&app, id).await
+    with_events(&app, &caller.0, id).await
 }
 
 pub(super) async fn approve(
@@ -99,14 +106,14 @@ async fn settle(app: App, caller: ApiCaller, id: String, body: &[u8], yes: bool)
         }
     };
     let why = reason.reason.unwrap_or_default();
-    match take_decision(&app, &id, caller.0, yes, &why).await {
-        Ok(Ok(_)) => with_events(&app, id).await,
+    match take_decision(&app, &id, caller.0.clone(), yes, &why).await {
+        Ok(Ok(_)) => with_events(&app, &caller.0, id).await,
         Ok(Err(refused)) => problem(status_of(&refused), &refused.to_string()),
         Err(error) => unavailable(&error),
     }
 }
 
-async fn with_events(app: &App, id: String) -> Response {
+async fn with_events(app: &App, person: &Person, id: String) -> Response {
     let found = app
         .store
         .read(move |c| {
@@ -115,62 +122,118 @@ async fn with_events(app: &App, id: String) -> Response {
         })
         .await;
     match found {
-        Ok(Some((approval, events))) => {
+        Ok(Some((approval, events))) if is_shown(app, person, &approval) => {
             let mut value = approval_json(&approval);
             value["events"] = events.iter().map(event_json).collect();
             Json(value).into_response()
         }
-        Ok(None) => problem(StatusCode::NOT_FOUND, "there is no such approval"),
+        Ok(_) => problem(StatusCode::NOT_FOUND, "there is no such approval"),
         Err(error) => unavailable(&error),
     }
 }
 
+/// What an answer holds beside the exchanges, if it is asked for.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Beside {
+    facets: bool,
+}
+
 pub(super) async fn exchanges(
     State(app): State<App>,
-    _caller: ApiCaller,
-    Query(asked): Query<Asked>,
+    caller: ApiAuditor,
+    Query(parameters): Query<Parameters>,
+    Query(beside): Query<Beside>,
 ) -> Response {
-    let filter = match asked.filter(app.clock.now()) {
-        Ok(filter) => filter,
-        Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
-    };
-    match app.store.read(move |c| exchanges::search(c, &filter)).await {
-        Ok(found) => {
-            let list: Vec<Value> = found.exchanges.iter().map(summary_json).collect();
-            let next = found.next.map(|cursor| cursor.to_string());
-            Json(json!({ "exchanges": list, "next": next })).into_response()
+    let now = app.clock.now();
+    let asked = match parameters.asked(now) {
+        Ok(asked) => asked,
+        Err(Wrong::Parameter(why)) => return problem(StatusCode::BAD_REQUEST, &why),
+        Err(Wrong::Query(error)) => {
+            let body = json!({
+                "error": error.to_string(), "character": error.character,
+                "problem": error.problem, "remedy": error.remedy,
+            });
+            return (StatusCode::BAD_REQUEST, Json(body)).into_response();
         }
+    };
+    if asked.query.has_words() && !app.rights.reads_bodies(&caller.0) {
+        return problem(StatusCode::FORBIDDEN, NO_WORDS);
+    }
+    let look = Looked::Search {
+        query: asked.query.to_string(),
+        cursor: asked.after.map(|cursor| cursor.to_string()),
+    };
+    if let Err(error) = looked(&app, &caller.0.name, Way::Api, look).await {
+        return unavailable(&error);
+    }
+    let query = asked.query.to_string();
+    let found = app
+        .store
+        .read(move |c| {
+            let (found, matches) = match answered(search_and_count(c, &asked))? {
+                Ok(found) => found,
+                Err(why) => return Ok(Err(why)),
+            };
+            let beside = match beside.facets {
+                true => Some((
+                    facets::facets(c, &matches)?,
+                    facets::histogram(c, &matches, &asked.query, now)?,
+                )),
+                false => None,
+            };
+            Ok(Ok((found, matches, beside)))
+        })
+        .await;
+    match found {
+        Ok(Ok((found, matches, beside))) => {
+            let list: Vec<Value> = found.exchanges.iter().map(as_json).collect();
+            let next = found.next.map(|cursor| cursor.to_string());
+            let (count, all) = matches.count();
+            let mut value = json!({
+                "exchanges": list, "next": next, "query": query,
+                "count": count, "count_is_complete": all,
+            });
+            if let Some((facets, histogram)) = beside {
+                value["facets"] = json!(facets);
+                value["histogram"] = json!(histogram);
+            }
+            Json(value).into_response()
+        }
+        Ok(Err(why)) => problem(StatusCode::BAD_REQUEST, &why),
         Err(error) => unavailable(&error),
     }
 }
 
 pub(super) async fn exchange(
     State(app): State<App>,
-    _caller: ApiCaller,
+    caller: ApiAuditor,
     Path(id): Path<String>,
 ) -> Response {
-    match app.store.read(move |c| exchanges::detail(c, &id)).await {
-        Ok(Some(detail)) => {
-            let newest = |half: Half| {
-                let of_half = |part: &&StoredRecord| part.event == half.event_name();
-                let part = detail.records.iter().rev().find(of_half);
-                part.map(|part| &part.attributes)
-            };
-            let mut value = summary_json(&detail.summary);
-            value["request"] = json!(newest(Half::Request));
-            value["outcome"] = json!(newest(Half::Outcome));
-            value["records"] = json!(detail.records);
-            Json(value).into_response()
-        }
-        Ok(None) => problem(StatusCode::NOT_FOUND, "no record of such an exchange"),
-        Err(error) => unavailable(&error),
+    let bodies = app.rights.reads_bodies(&caller.0);
+    let wanted = id.clone();
+    let mut detail = match app.store.read(move |c| exchanges::detail(c, &wanted)).await {
+        Ok(Some(detail)) => detail,
+        Ok(None) => return problem(StatusCode::NOT_FOUND, "no record of such an exchange"),
+        Err(error) => return unavailable(&error),
+    };
+    let look = Looked::Exchange { id, bodies };
+    if let Err(error) = looked(&app, &caller.0.name, Way::Api, look).await {
+        return unavailable(&error);
     }
-}
-
-fn summary_json(summary: &Summary) -> Value {
-    let mut value = json!(summary);
-    value["at"] = rfc3339(summary.at).into();
-    value
+    if !bodies {
+        detail.withhold_bodies();
+    }
+    let newest = |half: Half| {
+        let of_half = |part: &&StoredRecord| part.event == half.event_name();
+        let part = detail.records.iter().rev().find(of_half);
+        part.map(|part| &part.attributes)
+    };
+    let mut value = as_json(&detail.summary);
+    value["request"] = json!(newest(Half::Request));
+    value["outcome"] = json!(newest(Half::Outcome));
+    value["records"] = json!(detail.records);
+    Json(value).into_response()
 }
 
 fn approval_json(approval: &Approval) -> Value {

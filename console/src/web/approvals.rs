@@ -113,7 +113,7 @@ pub(super) struct Decision {
 pub(super) async fn list(State(app): State<App>, session: SignedIn) -> Response {
     let load = async {
         let now = app.clock.now();
-        let recent = app
+        let mut recent = app
             .store
             .read(move |c| {
                 let settled = [
@@ -125,6 +125,7 @@ pub(super) async fn list(State(app): State<App>, session: SignedIn) -> Response 
                 approvals::list(c, now, &settled, RECENT)
             })
             .await?;
+        recent.retain(|approval| is_shown(&app, &session.0.person, approval));
         Ok(ListPage {
             frame: Frame::new(&app, &session.0, "approvals", "Approvals").await?,
             cards: cards(&app, &session.0.person).await?,
@@ -147,6 +148,23 @@ pub(super) async fn pending(State(app): State<App>, session: SignedIn) -> Respon
     }
 }
 
+/// Whether `person` sees an approval: those he may decide, and all if he may read the trail.
+pub(super) fn is_shown(app: &App, person: &Person, approval: &Approval) -> bool {
+    app.rights.reads_trail(person) || approval.question.may_be_decided_by(person)
+}
+
+/// How many requests wait that `person` sees.
+pub(super) async fn pending_count(app: &App, person: &Person) -> Result<u32, StoreError> {
+    let now = app.clock.now();
+    if app.rights.reads_trail(person) {
+        return app
+            .store
+            .read(move |c| approvals::pending_count(c, now))
+            .await;
+    }
+    Ok(u32::try_from(cards(app, person).await?.len()).unwrap_or(PENDING))
+}
+
 async fn cards(app: &App, person: &Person) -> Result<Vec<Card>, StoreError> {
     let now = app.clock.now();
     let pending = app
@@ -155,6 +173,7 @@ async fn cards(app: &App, person: &Person) -> Result<Vec<Card>, StoreError> {
         .await?;
     Ok(pending
         .iter()
+        .filter(|approval| is_shown(app, person, approval))
         .map(|approval| Card::new(approval, person, now, Some(PREVIEW)))
         .collect())
 }
@@ -194,7 +213,8 @@ pub(super) async fn one(
                 Ok(approvals::find(c, &id)?.map(|approval| (approval, events)))
             })
             .await?;
-        let Some((approval, events)) = found else {
+        let shown = found.filter(|(approval, _)| is_shown(&app, &session.0.person, approval));
+        let Some((approval, events)) = shown else {
             return Ok(None);
         };
         let frame = Frame::new(&app, &session.0, "approvals", "Approval").await?;

@@ -23,6 +23,10 @@ pub(super) fn router() -> Router<App> {
             get(|| file(SCRIPT, include_str!("../../assets/approvals.js"))),
         )
         .route(
+            "/assets/console.js",
+            get(|| file(SCRIPT, include_str!("../../assets/console.js"))),
+        )
+        .route(
             "/assets/sign-in.js",
             get(|| file(SCRIPT, include_str!("../../assets/sign-in.js"))),
         )

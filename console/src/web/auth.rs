@@ -8,7 +8,7 @@ use std::convert::Infallible;
 
 use super::App;
 use super::guard::bearer;
-use super::page::page_error;
+use super::page::{message, page_error};
 use crate::people::{self, LIFETIME, Person, Session};
 use crate::secret::same;
 
@@ -45,6 +45,60 @@ impl OptionalFromRequestParts<App> for SignedIn {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Option<Self>, Infallible> {
         Ok(session(&parts.headers, app).await.ok().flatten().map(Self))
     }
+}
+
+/// A person on a page of the trail, which takes the right to read it.
+pub(super) struct Auditor(pub Session);
+
+impl Auditor {
+    /// Whether bodies are shown as well.
+    pub fn bodies(&self, app: &App) -> bool {
+        app.rights.reads_bodies(&self.0.person)
+    }
+
+    /// Whether a form was sent by this session's own page.
+    pub fn sent(&self, form_token: &str) -> bool {
+        same(form_token, &people::form_token(&self.0.token))
+    }
+}
+
+impl FromRequestParts<App> for Auditor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let SignedIn(session) =
+            <SignedIn as FromRequestParts<App>>::from_request_parts(parts, app).await?;
+        if app.rights.reads_trail(&session.person) {
+            return Ok(Self(session));
+        }
+        Err(message(
+            StatusCode::FORBIDDEN,
+            "Not yours to read",
+            &no_right(app),
+            "/approvals",
+        ))
+    }
+}
+
+/// A caller of the API who may read the trail.
+pub(super) struct ApiAuditor(pub Person);
+
+impl FromRequestParts<App> for ApiAuditor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let ApiCaller(person) = ApiCaller::from_request_parts(parts, app).await?;
+        if app.rights.reads_trail(&person) {
+            return Ok(Self(person));
+        }
+        let body = axum::Json(serde_json::json!({ "error": no_right(app) }));
+        Err((StatusCode::FORBIDDEN, body).into_response())
+    }
+}
+
+fn no_right(app: &App) -> String {
+    let groups = app.rights.auditors.join(" or ");
+    format!("The trail is read by members of {groups}. An operator decides who is one.")
 }
 
 /// A caller of the API: a bearer secret, or a session whose writes carry `x-form-token`.

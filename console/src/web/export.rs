@@ -10,11 +10,14 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::App;
-use super::auth::ApiCaller;
+use super::auth::{ApiAuditor, ApiCaller};
+use super::look::looked;
 use super::page::page_error;
-use crate::clock::parse_moment;
+use crate::clock::{parse_moment, rfc3339};
+use crate::exchanges::query::{Field, Query as Words};
 use crate::export::feed::{self, Selection};
 use crate::export::{Encoder, Format};
+use crate::people::access::{Looked, Way};
 use crate::store::StoreError;
 
 /// Records in one answer, unless fewer are asked for.
@@ -37,9 +40,14 @@ pub(super) struct Asked {
 /// body has come.
 pub(super) async fn export(
     State(app): State<App>,
-    _caller: ApiCaller,
+    caller: ApiAuditor,
     Query(asked): Query<Asked>,
 ) -> Response {
+    // What is taken away has the bodies in it.
+    if !app.rights.reads_bodies(&caller.0) {
+        let why = "an export holds bodies, which you lack the right to read";
+        return (StatusCode::FORBIDDEN, Json(json!({ "error": why }))).into_response();
+    }
     let wrong =
         |why: String| (StatusCode::BAD_REQUEST, Json(json!({ "error": why }))).into_response();
     let name = match asked.format.as_str() {
@@ -66,6 +74,14 @@ pub(super) async fn export(
         },
         (Err(why), _) | (_, Err(why)) => return wrong(why),
     };
+    let look = Looked::Export {
+        format: name.to_owned(),
+        query: described(&selection),
+        bodies: true,
+    };
+    if let Err(error) = looked(&app, &caller.0.name, Way::Api, look).await {
+        return page_error(&error);
+    }
     let from = asked.cursor.unwrap_or(0).max(0);
     let limit = asked.limit.unwrap_or(LARGEST).clamp(1, LARGEST);
     let end = match app
@@ -99,6 +115,16 @@ pub(super) async fn export(
     let more = if until < end { "true" } else { "false" };
     headers.insert("x-countersign-more", HeaderValue::from_static(more));
     response
+}
+
+/// The selection in the words of a search.
+fn described(selection: &Selection) -> String {
+    let user = selection.user.as_deref();
+    let user = user.map(|user| Words::of(Field::User, user).to_string());
+    let since = selection.since.map(|at| format!("after:{}", rfc3339(at)));
+    let until = selection.until.map(|at| format!("before:{}", rfc3339(at)));
+    let parts: Vec<String> = [user, since, until].into_iter().flatten().collect();
+    parts.join(" ")
 }
 
 fn write(

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
-use super::auth::ApiCaller;
+use super::auth::{ApiAuditor, ApiCaller};
 use crate::ledger::entry::{Hash, count};
 use crate::ledger::{checkpoint, health, keys, read, tree};
 use crate::store::StoreError;
@@ -38,7 +38,7 @@ pub(super) struct Inclusion {
 /// The proof that an entry is in the ledger.
 pub(super) async fn inclusion(
     State(app): State<App>,
-    _caller: ApiCaller,
+    _caller: ApiAuditor,
     Query(asked): Query<Inclusion>,
 ) -> Response {
     let work = move |c: &rusqlite::Connection| {
@@ -109,7 +109,7 @@ pub(super) async fn all_keys(State(app): State<App>, _caller: ApiCaller) -> Resp
 }
 
 /// How complete the ledger is.
-pub(super) async fn completeness(State(app): State<App>, _caller: ApiCaller) -> Response {
+pub(super) async fn completeness(State(app): State<App>, _caller: ApiAuditor) -> Response {
     let now = app.clock.now();
     match app.store.read(move |c| health::health(c, now)).await {
         Ok(health) => Json(health).into_response(),

@@ -1,16 +1,24 @@
 //! The console over HTTP: what the gateway calls, what people look at, and the same as JSON.
 
+mod access;
 mod api;
 mod approvals;
+mod asked;
 mod assets;
 mod audit;
 mod auth;
+mod chart;
+mod exchange;
 mod export;
 mod guard;
+mod health;
 mod ledger;
+mod look;
 mod overview;
 mod page;
+mod policies;
 mod replay;
+mod sessions;
 mod sign_in;
 pub(crate) mod text;
 
@@ -33,6 +41,7 @@ use crate::clock::Clock;
 use crate::dev_idp;
 use crate::export::forward::Forwards;
 use crate::intake::{Intake, endpoint as intake_endpoint};
+use crate::people::Rights;
 use crate::secret::Secret;
 use crate::store::{Store, meta};
 
@@ -61,6 +70,8 @@ pub struct App {
     pub public_url: Arc<str>,
     /// Whether the development identity provider is on.
     pub dev: bool,
+    /// Who may read what.
+    pub rights: Arc<Rights>,
     /// Becomes true when the console stops.
     pub stopping: watch::Receiver<bool>,
     changes: Arc<watch::Sender<u64>>,
@@ -85,9 +96,16 @@ impl App {
             gateway_key,
             public_url: public_url.trim_end_matches('/').into(),
             dev,
+            rights: Arc::default(),
             stopping,
             changes: Arc::new(watch::Sender::new(0)),
         }
+    }
+
+    /// With these rights instead of the default ones.
+    pub fn with_rights(mut self, rights: Rights) -> Self {
+        self.rights = rights.into();
+        self
     }
 
     /// The address of a page, for people elsewhere.
@@ -131,9 +149,14 @@ pub fn router(app: App) -> Router {
         .route("/approvals/{id}/approve", post(approvals::approve))
         .route("/approvals/{id}/refuse", post(approvals::refuse))
         .route("/audit", get(audit::list))
-        .route("/audit/{exchange}", get(audit::one))
-        .route("/sessions", get(replay::list))
+        .route("/audit/{exchange}", get(exchange::one))
+        .route("/audit/searches", post(audit::save))
+        .route("/audit/searches/{id}/delete", post(audit::forget))
+        .route("/sessions", get(sessions::list))
         .route("/sessions/{session}", get(replay::one))
+        .route("/policy", get(policies::show))
+        .route("/health", get(health::show))
+        .route("/health/access", get(access::list))
         .route("/api/v1/sessions", get(replay::list_json))
         .route("/api/v1/sessions/{session}/replay", get(replay::one_json))
         .route("/api/v1/export", get(export::export))

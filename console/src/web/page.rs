@@ -4,8 +4,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::App;
-use crate::approvals;
+use super::{App, approvals};
 use crate::people::{Session, form_token};
 use crate::store::StoreError;
 
@@ -18,6 +17,8 @@ pub(super) struct Frame {
     pub form_token: String,
     pub pending: u32,
     pub dev: bool,
+    /// Whether the person may read the trail.
+    pub auditor: bool,
 }
 
 impl Frame {
@@ -27,17 +28,14 @@ impl Frame {
         here: &'static str,
         title: impl Into<String>,
     ) -> Result<Self, StoreError> {
-        let now = app.clock.now();
         Ok(Self {
             title: title.into(),
             here,
             person: session.person.name.clone(),
             form_token: form_token(&session.token),
-            pending: app
-                .store
-                .read(move |c| approvals::pending_count(c, now))
-                .await?,
+            pending: approvals::pending_count(app, &session.person).await?,
             dev: app.dev,
+            auditor: app.rights.reads_trail(&session.person),
         })
     }
 }

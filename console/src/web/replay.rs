@@ -1,4 +1,4 @@
-//! Sessions: the list, and one as a timeline that can be stepped through and played.
+//! A session as a timeline that can be stepped through and played, and the list as JSON.
 
 use askama::Template;
 use axum::Json;
@@ -9,15 +9,21 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::App;
-use super::auth::{ApiCaller, SignedIn};
+use super::auth::{ApiAuditor, Auditor};
+use super::look::looked;
 use super::page::{Frame, message, page_error, render};
 use super::text::shown_line;
 use crate::clock::{Millis, in_words, readable};
+use crate::exchanges::query::{Field, Query as Words};
+use crate::people::access::{Looked, Way};
 use crate::replay::session::{self, Listed, Replay, Which};
 use crate::replay::shown::{self, Block, Shown};
 use crate::store::StoreError;
 
 const LISTED: u32 = 50;
+/// What somebody is told who may not read what a session is made of.
+const NO_BODIES: &str = "A session is shown with its prompts and answers, which you lack the right to read. \
+     Its exchanges are found with session:NAME.";
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -33,28 +39,6 @@ impl Page {
     }
 }
 
-/// A session in the list.
-struct Line {
-    session: String,
-    when: String,
-    length: String,
-    user: String,
-    others: i64,
-    exchanges: i64,
-    denied: i64,
-    held: i64,
-    masked: i64,
-}
-
-#[derive(Template)]
-#[template(path = "sessions.html")]
-struct ListPage {
-    frame: Frame,
-    user: String,
-    lines: Vec<Line>,
-    next: Option<Millis>,
-}
-
 async fn listed(app: &App, page: &Page) -> Result<(Vec<Listed>, Option<Millis>), StoreError> {
     let (user, before) = (page.user(), page.before);
     app.store
@@ -62,56 +46,18 @@ async fn listed(app: &App, page: &Page) -> Result<(Vec<Listed>, Option<Millis>),
         .await
 }
 
-pub(super) async fn list(
-    State(app): State<App>,
-    session: SignedIn,
-    Query(page): Query<Page>,
-) -> Response {
-    let load = async {
-        let (found, next) = listed(&app, &page).await?;
-        let frame = Frame::new(&app, &session.0, "sessions", "Sessions").await?;
-        Ok((found, next, frame))
-    };
-    match load.await {
-        Ok((found, next, frame)) => {
-            let lines = found.iter().map(line).collect();
-            let user = page.user;
-            render(
-                StatusCode::OK,
-                &ListPage {
-                    frame,
-                    user,
-                    lines,
-                    next,
-                },
-            )
-        }
-        Err(error) => page_error(&error),
-    }
-}
-
-fn line(listed: &Listed) -> Line {
-    Line {
-        session: shown_line(&listed.session),
-        when: readable(listed.last),
-        length: in_words(listed.last - listed.first),
-        user: listed
-            .user
-            .as_deref()
-            .map_or_else(|| "not known".to_owned(), shown_line),
-        others: listed.users.saturating_sub(1).max(0),
-        exchanges: listed.exchanges,
-        denied: listed.denied,
-        held: listed.held,
-        masked: listed.masked,
-    }
-}
-
 pub(super) async fn list_json(
     State(app): State<App>,
-    _caller: ApiCaller,
+    caller: ApiAuditor,
     Query(page): Query<Page>,
 ) -> Response {
+    let look = Looked::Search {
+        query: page.user().map(|user| Words::of(Field::User, &user).to_string()).unwrap_or_default(),
+        cursor: page.before.map(|before| before.to_string()),
+    };
+    if let Err(error) = looked(&app, &caller.0.name, Way::Api, look).await {
+        return page_error(&error);
+    }
     match listed(&app, &page).await {
         Ok((sessions, next)) => Json(json!({ "sessions": sessions, "next": next })).into_response(),
         Err(error) => page_error(&error),
@@ -145,12 +91,17 @@ async fn replayed(
 
 pub(super) async fn one(
     State(app): State<App>,
-    session: SignedIn,
+    session: Auditor,
     Path(id): Path<String>,
     Query(page): Query<Page>,
 ) -> Response {
+    if !session.bodies(&app) {
+        return message(StatusCode::FORBIDDEN, "Not yours to read", NO_BODIES, "/sessions");
+    }
     let load = async {
         let found = replayed(&app, &id, page.from).await?;
+        let look = Looked::Session { id, bodies: true };
+        looked(&app, &session.0.person.name, Way::Page, look).await?;
         let frame = Frame::new(&app, &session.0, "sessions", "Session").await?;
         Ok(found.map(|replay| (replay, frame)))
     };
@@ -184,10 +135,20 @@ fn page_of(frame: Frame, replay: &Replay) -> OnePage {
 
 pub(super) async fn one_json(
     State(app): State<App>,
-    _caller: ApiCaller,
+    caller: ApiAuditor,
     Path(id): Path<String>,
     Query(page): Query<Page>,
 ) -> Response {
+    if !app.rights.reads_bodies(&caller.0) {
+        return (StatusCode::FORBIDDEN, Json(json!({ "error": NO_BODIES }))).into_response();
+    }
+    let look = Looked::Session {
+        id: id.clone(),
+        bodies: true,
+    };
+    if let Err(error) = looked(&app, &caller.0.name, Way::Api, look).await {
+        return page_error(&error);
+    }
     match replayed(&app, &id, page.from).await {
         Ok(Some(replay)) => Json(replay).into_response(),
         Ok(None) => {

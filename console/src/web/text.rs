@@ -39,6 +39,19 @@ pub(crate) fn size(bytes: i64) -> String {
     }
 }
 
+/// A number with its thousands apart.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 /// Microseconds in the unit that reads best.
 pub(crate) fn duration(us: i64) -> String {
     match us {
@@ -86,5 +99,17 @@ mod tests {
             "a\\u{202e}gnp.exe\\u{0}\nb\tc\\u{200b}\\u{d}d"
         );
         assert_eq!(shown_line("a\nb"), "a b");
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
     }
 }

@@ -81,7 +81,14 @@ impl Console {
         read(self.router.clone().oneshot(request).await.unwrap()).await
     }
 
+    /// Somebody who may read the trail, and is in these groups as well.
     pub async fn person(&self, name: &str, groups: &[&str]) -> String {
+        let groups: Vec<&str> = groups.iter().copied().chain([people::AUDITORS]).collect();
+        self.person_with_email(name, None, &groups).await
+    }
+
+    /// Somebody who is in these groups and no other.
+    pub async fn reviewer(&self, name: &str, groups: &[&str]) -> String {
         self.person_with_email(name, None, groups).await
     }
 
@@ -103,12 +110,27 @@ impl Console {
             .unwrap()
     }
 
+    /// The same console with other rights.
+    pub fn with_rights(self, rights: people::Rights) -> Self {
+        let app = self.app.with_rights(rights);
+        Self {
+            router: router(app.clone()),
+            app,
+            ..self
+        }
+    }
+
     /// Signs in on the page and returns the cookie.
     pub async fn sign_in(&self, secret: &str) -> String {
-        let request = form("/sign-in", &[("secret", secret), ("next", "/audit")], None);
+        self.sign_in_to(secret, "/audit").await
+    }
+
+    /// As [`Console::sign_in`], on the way to a page.
+    pub async fn sign_in_to(&self, secret: &str, next: &str) -> String {
+        let request = form("/sign-in", &[("secret", secret), ("next", next)], None);
         let answer = self.send(request).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
-        assert_eq!(answer.headers[header::LOCATION], "/audit");
+        assert_eq!(answer.headers[header::LOCATION], next);
         let cookie = answer.headers[header::SET_COOKIE].to_str().unwrap();
         assert!(
             cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"),

@@ -170,7 +170,7 @@ impl Stack {
     /// When the console's command line refuses.
     pub fn token(&self, subject: &str, groups: &[&str]) -> Result<String> {
         let mut arguments = vec!["token", "--subject", subject];
-        for group in groups {
+        for group in groups.iter().chain(&["auditors"]) {
             arguments.extend(["--group", group]);
         }
         self.countersign(&arguments)
@@ -184,13 +184,14 @@ impl Stack {
         Person::from_link(&self.console_url, &self.add_person(name, groups)?)
     }
 
-    /// Adds a person and returns what the command printed, sign-in link included.
+    /// Adds a person who may also read the trail, and returns what the command printed, sign-in
+    /// link included.
     ///
     /// # Errors
     /// When the console's command line refuses.
     pub fn add_person(&self, name: &str, groups: &[&str]) -> Result<String> {
         let mut arguments = vec!["user", "add", name];
-        for group in groups {
+        for group in groups.iter().chain(&["auditors"]) {
             arguments.extend(["--group", group]);
         }
         self.countersign(&arguments)

@@ -1,0 +1,275 @@
+//! Whether the trail is whole: gaps, exchanges without an end, the queue, the index, the disk.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use rusqlite::Connection;
+
+use super::App;
+use super::auth::Auditor;
+use super::page::{Frame, page_error, render};
+use super::text::{grouped, shown_line, size};
+use crate::clock::{Millis, in_words, readable};
+use crate::intake::Tally;
+use crate::ledger::health::{Health, Worker, health};
+use crate::store::{QUEUE, StoreError};
+
+/// A search that is further behind is worth a warning.
+const BEHIND: i64 = 50_000;
+/// A checkpoint that is older, while entries wait for one, is worth a warning: they are made every
+/// half minute.
+const CHECKPOINT: Millis = 300_000;
+/// Gaps that are spelled out for a worker.
+const GAPS: usize = 5;
+
+/// Something that somebody should look at.
+pub(super) struct Warning {
+    pub text: String,
+    pub link: Option<&'static str>,
+}
+
+#[derive(Template)]
+#[template(path = "health.html")]
+struct Page {
+    frame: Frame,
+    warnings: Vec<Warning>,
+    facts: Vec<(&'static str, String)>,
+    workers: Vec<Line>,
+    open: Vec<(String, String)>,
+}
+
+struct Line {
+    name: String,
+    first: String,
+    last: String,
+    ago: String,
+    highest: String,
+    missing: i64,
+    dropped: i64,
+    gaps: String,
+}
+
+pub(super) async fn show(State(app): State<App>, session: Auditor) -> Response {
+    match page(&app, &session).await {
+        Ok(page) => render(StatusCode::OK, &page),
+        Err(error) => page_error(&error),
+    }
+}
+
+async fn page(app: &App, session: &Auditor) -> Result<Page, StoreError> {
+    let now = app.clock.now();
+    let (health, bytes) = app
+        .store
+        .read(move |c| Ok((health(c, now)?, database_size(c)?)))
+        .await?;
+    Ok(Page {
+        frame: Frame::new(app, &session.0, "health", "Health").await?,
+        warnings: warnings(app, &health, now),
+        facts: facts(app, &health, bytes, now),
+        workers: health
+            .workers
+            .iter()
+            .map(|worker| Line::new(worker, now))
+            .collect(),
+        open: health
+            .open
+            .iter()
+            .map(|(exchange, at)| (exchange.clone(), readable(*at)))
+            .collect(),
+    })
+}
+
+fn facts(app: &App, health: &Health, bytes: i64, now: Millis) -> Vec<(&'static str, String)> {
+    let count = |number: i64| grouped(number.unsigned_abs());
+    let tally: Tally = app.intake.tally();
+    let mut facts = vec![
+        ("Entries in the ledger", count(health.position.entries)),
+        (
+            "Newest checkpoint",
+            match health.checkpoint_at {
+                None => "none yet".to_owned(),
+                Some(at) => format!(
+                    "{} ago, over {} entries",
+                    in_words(now - at),
+                    count(health.checkpoint_size)
+                ),
+            },
+        ),
+        (
+            "Signed",
+            match health.position.entries - health.signed {
+                ..=0 => "all of them".to_owned(),
+                left => format!("all but the newest {}", count(left)),
+            },
+        ),
+        (
+            "Not yet found by searches",
+            match health.position.behind() {
+                ..=0 => "none".to_owned(),
+                behind => format!("the newest {}", count(behind)),
+            },
+        ),
+        (
+            "Writes that wait",
+            format!(
+                "{} of at most {}",
+                app.store.waiting_writes(),
+                grouped(QUEUE as u64)
+            ),
+        ),
+        ("Database", size(bytes)),
+        (
+            "Since this console started",
+            format!(
+                "{} records stored, {} resent, {} rejected, {} batches sent away",
+                grouped(tally.stored),
+                grouped(tally.duplicates),
+                grouped(tally.rejected),
+                grouped(tally.refused_batches)
+            ),
+        ),
+        (
+            "Last record",
+            match tally.last_at {
+                0 => "none since this console started".to_owned(),
+                at => format!("{} ago", in_words(now - at)),
+            },
+        ),
+    ];
+    for witness in &health.witnesses {
+        let said = match (&witness.error, witness.sent_at) {
+            (Some(error), _) => format!(
+                "{} failures in a row: {}",
+                witness.failures,
+                shown_line(error)
+            ),
+            (None, Some(at)) => format!(
+                "took {} entries {} ago",
+                count(witness.sent_size),
+                in_words(now - at)
+            ),
+            (None, None) => "has taken none yet".to_owned(),
+        };
+        facts.push(("Witness", format!("{}: {said}", shown_line(&witness.url))));
+    }
+    facts
+}
+
+impl Line {
+    fn new(worker: &Worker, now: Millis) -> Self {
+        let mut gaps: Vec<String> = worker
+            .gaps
+            .iter()
+            .take(GAPS)
+            .map(|(from, to)| match from == to {
+                true => from.to_string(),
+                false => format!("{from} to {to}"),
+            })
+            .collect();
+        if worker.gaps.len() > GAPS {
+            gaps.push("…".to_owned());
+        }
+        Self {
+            name: shown_line(&worker.worker),
+            first: readable(worker.first_at),
+            last: readable(worker.last_at),
+            ago: in_words(now - worker.last_at),
+            highest: grouped(worker.highest.unsigned_abs()),
+            missing: worker.missing(),
+            dropped: worker.dropped,
+            gaps: gaps.join(", "),
+        }
+    }
+}
+
+/// What should be looked at, in the order of its weight.
+pub(super) fn warnings(app: &App, health: &Health, now: Millis) -> Vec<Warning> {
+    let count = |number: i64| grouped(number.unsigned_abs());
+    let mut warnings = Vec::new();
+    let mut warn = |there: bool, text: String, link: Option<&'static str>| {
+        if there {
+            warnings.push(Warning { text, link });
+        }
+    };
+    warn(
+        health.missing > 0,
+        format!(
+            "{} records that gateway workers numbered have not come in.",
+            count(health.missing)
+        ),
+        Some("/health#workers"),
+    );
+    warn(
+        health.dropped > 0,
+        format!(
+            "Gateway workers say that they dropped {} records.",
+            count(health.dropped)
+        ),
+        Some("/health#workers"),
+    );
+    warn(
+        health.without_outcome > 0,
+        format!(
+            "{} exchanges never got an outcome.",
+            count(health.without_outcome)
+        ),
+        Some("/health#open"),
+    );
+    let waits = health.position.entries > health.checkpoint_size;
+    let old = health.checkpoint_at.is_some_and(|at| now - at > CHECKPOINT);
+    warn(
+        waits && old,
+        "The newest checkpoint is older than five minutes, and entries wait for the next."
+            .to_owned(),
+        Some("/health"),
+    );
+    for witness in health
+        .witnesses
+        .iter()
+        .filter(|witness| witness.failures > 0)
+    {
+        warn(
+            true,
+            format!(
+                "The witness {} does not take checkpoints.",
+                shown_line(&witness.url)
+            ),
+            Some("/health"),
+        );
+    }
+    let tally = app.intake.tally();
+    warn(
+        tally.refused_batches > 0,
+        format!(
+            "{} batches were sent away because too much waited; the gateway sends them again.",
+            grouped(tally.refused_batches)
+        ),
+        None,
+    );
+    warn(
+        tally.rejected > 0,
+        format!(
+            "{} log records were rejected because they are not Countersign's.",
+            grouped(tally.rejected)
+        ),
+        None,
+    );
+    warn(
+        health.position.behind() > BEHIND,
+        format!(
+            "Searches do not find the newest {} records yet.",
+            count(health.position.behind())
+        ),
+        None,
+    );
+    warnings
+}
+
+fn database_size(c: &Connection) -> Result<i64, StoreError> {
+    Ok(c.query_row(
+        "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+        [],
+        |row| row.get(0),
+    )?)
+}
