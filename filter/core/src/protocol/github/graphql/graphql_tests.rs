@@ -329,7 +329,7 @@ fn a_query_that_leaves_its_repository_reads_any() {
         "forks(first: 9) { nodes { nameWithOwner } }",
         "forks(first: 9) { totalCount }",
         "parent { object(expression: \"HEAD:x\") { ... on Blob { text } } }",
-        "parent { description }",
+        "parent { homepageUrl }",
         "x: parent { name y: object(expression: \"HEAD:x\") { ... on Blob { oid text } } }",
         "templateRepository { defaultBranchRef { target { ... on Commit { message } } } }",
         "owner { ... on User { repositories(first: 9) { nodes { name } } } }",
@@ -340,7 +340,7 @@ fn a_query_that_leaves_its_repository_reads_any() {
         "pullRequest(number: 1) { closingIssuesReferences { nodes { body } } }",
         "issue(number: 1) { parent { title } }",
         "issue(number: 1) { timelineItems(first: 9) { nodes { ... on CrossReferencedEvent { source { ... on Issue { body } } } } } }",
-        "dependencyGraphManifests { nodes { dependencies { nodes { repository { description } } } } }",
+        "dependencyGraphManifests { nodes { dependencies { nodes { repository { homepageUrl } } } } }",
         "repositoryTopics { nodes { topic { repositories(first: 9) { nodes { name } } } } }",
         "somethingNew { secret }",
         "...F } } fragment F on Repository { stargazers { nodes { starredRepositories { nodes { name } } }",
@@ -421,7 +421,7 @@ fn every_root_tells_whose_it_is() {
             "search.read * *",
         ),
         (
-            "{ relay { repository(owner: \"a\", name: \"b\") { description } } }",
+            "{ relay { repository(owner: \"a\", name: \"b\") { homepageUrl } } }",
             "github.read * * + repo.read * *",
         ),
         (
