@@ -333,7 +333,7 @@ fn a_query_that_leaves_its_repository_reads_any() {
         "x: parent { name y: object(expression: \"HEAD:x\") { ... on Blob { oid text } } }",
         "templateRepository { defaultBranchRef { target { ... on Commit { message } } } }",
         "owner { ... on User { repositories(first: 9) { nodes { name } } } }",
-        "owner { ... on Organization { repository(name: \"y\") { description } } }",
+        "owner { ... on Organization { repository(name: \"y\") { homepageUrl } } }",
         "pullRequest(number: 1) { headRepository { object(expression: \"HEAD:x\") { ... on Blob { text } } } }",
         "pullRequest(number: 1) { headRef { target { ... on Commit { file(path: \"x\") { object { ... on Blob { text } } } } } } }",
         "pullRequest(number: 1) { author { ... on User { issues(first: 9) { nodes { title } } } } }",
