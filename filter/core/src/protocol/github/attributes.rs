@@ -255,6 +255,8 @@ pub(super) fn operations(found: &Found<'_>, fields: &Fields<'_>) -> Result<Vec<O
         }
         Source::Search => return search::operations(&first, fields),
     }
+    more.extend(started(&first, fields)?);
+    more.extend(compared(&first));
     finish(&mut first, found);
     more.insert(0, first);
     Ok(more)
@@ -298,6 +300,35 @@ fn finish(operation: &mut Operation, found: &Found<'_>) {
         let value = value.clone();
         operation.attributes.insert("resource".to_owned(), value);
     }
+}
+
+/// To give an issue to GitHub's coding agent is to start it.
+fn started(first: &Operation, fields: &Fields<'_>) -> Result<Option<Operation>, Fault> {
+    let Some(assignees) = first.attributes.get("assignees") else {
+        return Ok(None);
+    };
+    let is_agent = |login: &str| {
+        let login = login.trim().to_ascii_lowercase();
+        login.starts_with("copilot") || login.ends_with("[bot]")
+    };
+    let one = fields.text("assignee")?;
+    let any = assignees.split(',').chain(one).any(is_agent);
+    Ok(any.then(|| derived(first, "agent.start", &[])))
+}
+
+/// `OWNER:branch` and `OWNER:repo:branch` in a comparison read what is another owner's.
+fn compared(first: &Operation) -> Vec<Operation> {
+    let range = first.attributes.get("basehead").map_or("", String::as_str);
+    let owners = range.split("..").filter_map(|side| {
+        let (owner, _) = side.trim_start_matches('.').split_once(':')?;
+        Some(route::login(owner))
+    });
+    let read = |account: Target| Operation {
+        repo: Target::Any,
+        account,
+        ..derived(first, "repo.read", &[])
+    };
+    owners.map(read).collect()
 }
 
 /// A second effect of the same call, with the same targets and attributes.
