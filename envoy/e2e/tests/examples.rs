@@ -155,7 +155,10 @@ fn run_shown(stack: &Stack, readme: &Path) -> usize {
             .replace(SHIPPED_GATEWAY, stack.gateway())
             .replace(SHIPPED_CONSOLE, stack.console())
             .replace(SHIPPED_PROGRAM, &program)
-            .replace(" examples/", &format!(" {}/", repository.path("examples").display()))
+            .replace(
+                " examples/",
+                &format!(" {}/", repository.path("examples").display()),
+            )
             .replace(SHIPPED_DATA, &data);
         // Git answers a refused push with a failure: what counts is what the reader sees.
         let script = format!(
