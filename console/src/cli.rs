@@ -448,7 +448,10 @@ fn run_explain(asked: Explain) -> Result<(), Failure> {
         bytes
     } else {
         std::fs::read(&asked.request).map_err(|error| {
-            Failure::plain(format!("{} cannot be read: {error}", asked.request.display()))
+            Failure::plain(format!(
+                "{} cannot be read: {error}",
+                asked.request.display()
+            ))
         })?
     })?;
     let now = match asked.at {

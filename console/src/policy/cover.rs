@@ -35,7 +35,9 @@ pub fn covering(document: &Value, index: usize) -> Option<&str> {
         // Of two that are the same, the later one is one too many.
         let covers = at != index && denies && covers(other, rule);
         let twin = covers && at > index && is_deny(rule) && self::covers(rule, other);
-        (covers && !twin).then(|| other.get("name")?.as_str()).flatten()
+        (covers && !twin)
+            .then(|| other.get("name")?.as_str())
+            .flatten()
     })
 }
 
@@ -46,11 +48,15 @@ fn is_deny(rule: &Map<String, Value>) -> bool {
 fn covers(wide: &Map<String, Value>, narrow: &Map<String, Value>) -> bool {
     let open = OPEN.iter().any(|key| wide.contains_key(*key));
     !open
-        && LISTS.iter().all(|key| list_covers(wide.get(*key), narrow.get(*key)))
-        && WHOLE.iter().all(|key| match (wide.get(*key), narrow.get(*key)) {
-            (None, _) => true,
-            (wide, narrow) => wide == narrow,
-        })
+        && LISTS
+            .iter()
+            .all(|key| list_covers(wide.get(*key), narrow.get(*key)))
+        && WHOLE
+            .iter()
+            .all(|key| match (wide.get(*key), narrow.get(*key)) {
+                (None, _) => true,
+                (wide, narrow) => wide == narrow,
+            })
 }
 
 fn list_covers(wide: Option<&Value>, narrow: Option<&Value>) -> bool {
@@ -58,11 +64,17 @@ fn list_covers(wide: Option<&Value>, narrow: Option<&Value>) -> bool {
     let Some(narrow) = narrow else { return false };
     let texts = |value: &Value| -> Vec<String> {
         let items = value.as_array().into_iter().flatten();
-        items.filter_map(Value::as_str).map(str::to_lowercase).collect()
+        items
+            .filter_map(Value::as_str)
+            .map(str::to_lowercase)
+            .collect()
     };
     let (wide, narrow) = (texts(wide), texts(narrow));
     let includes = |list: &[String]| -> Vec<String> {
-        list.iter().filter(|p| !p.starts_with('!')).cloned().collect()
+        list.iter()
+            .filter(|p| !p.starts_with('!'))
+            .cloned()
+            .collect()
     };
     let takes = |pattern: &String| {
         wide.iter().any(|w| {

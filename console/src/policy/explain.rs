@@ -109,7 +109,11 @@ const TOKEN: &str = "e30.e30.ZXhwbGFpbg";
 ///
 /// # Errors
 /// A policy that does not compile.
-pub fn explain(document: &Value, file: &RequestFile, asking: &Asking) -> Result<Explanation, Failure> {
+pub fn explain(
+    document: &Value,
+    file: &RequestFile,
+    asking: &Asking,
+) -> Result<Explanation, Failure> {
     let observed = document.get("mode") == Some(&json!("observe"));
     let policy = Rc::new(compiled(document)?);
     let mut worker = Worker::new(Rc::clone(&policy), "explain".to_owned());
@@ -132,7 +136,10 @@ pub fn explain(document: &Value, file: &RequestFile, asking: &Asking) -> Result<
     let approval = rule.filter(|_| held).map(approval_json);
     let comparisons = stream.comparisons(&file.body, asking.at);
     let mut explanation = Explanation {
-        request: format!("{} {}{}", file.head.method, file.head.authority, file.head.path),
+        request: format!(
+            "{} {}{}",
+            file.head.method, file.head.authority, file.head.path
+        ),
         connection: stream.over().map(|c| (c.name.clone(), c.protocol.name())),
         caller: json!({
             "subject": asking.subject,
@@ -140,7 +147,10 @@ pub fn explain(document: &Value, file: &RequestFile, asking: &Asking) -> Result<
             "claims": asking.claims.iter().cloned().collect::<Map<_, _>>(),
         }),
         operations: stream.operations().iter().map(shown).collect(),
-        rules: comparisons.iter().map(|c| compared(c.rule, &c.matched)).collect(),
+        rules: comparisons
+            .iter()
+            .map(|c| compared(c.rule, &c.matched))
+            .collect(),
         verdict: match (held, reason.as_ref()) {
             (true, _) => "require_approval",
             (false, Some((reason, _))) => match reason.class() {
@@ -159,7 +169,9 @@ pub fn explain(document: &Value, file: &RequestFile, asking: &Asking) -> Result<
         explanation.verdict = "allow";
     }
     if held {
-        effects = stream.on_call(&mut worker, nobody_answered(), asking.at).effects;
+        effects = stream
+            .on_call(&mut worker, nobody_answered(), asking.at)
+            .effects;
     }
     explanation.reply = effects.iter().find_map(|effect| match effect {
         Effect::Reply(reply) => Some(Reply {
@@ -181,7 +193,11 @@ fn compiled(document: &Value) -> Result<Policy, Failure> {
     let mut document = document.clone();
     let keys: Value = serde_json::from_str(KEY).unwrap_or_default();
     let providers = document.pointer_mut("/identity/providers");
-    for provider in providers.and_then(Value::as_array_mut).into_iter().flatten() {
+    for provider in providers
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
         if let Some(jwks) = provider.get_mut("jwks") {
             *jwks = json!({ "inline": keys });
         }
@@ -227,7 +243,10 @@ fn with_token(head: &RequestHead, locations: &[TokenLocation]) -> RequestHead {
             TokenScheme::Bearer => format!("Bearer {TOKEN}"),
             TokenScheme::Token => format!("token {TOKEN}"),
             TokenScheme::Basic => {
-                format!("Basic {}", STANDARD.encode(format!("x-access-token:{TOKEN}")))
+                format!(
+                    "Basic {}",
+                    STANDARD.encode(format!("x-access-token:{TOKEN}"))
+                )
             }
             TokenScheme::Raw => TOKEN.to_owned(),
         };
@@ -263,7 +282,7 @@ fn shown(operation: &Operation) -> Value {
 
 fn compared(rule: &Rule, matched: &[Matched]) -> Compared {
     let outcome = |matched: &Matched| match matched {
-        Matched::No(key) => Outcome::Not(key),
+        Matched::No(key) => Outcome::Not(*key),
         Matched::Yes => Outcome::Applies,
         Matched::Unknown(unknown) if rule.action == Action::Allow => Outcome::Not(unknown.code()),
         Matched::Unknown(unknown) => {

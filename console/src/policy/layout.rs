@@ -74,7 +74,10 @@ fn operation(out: &mut String, operation: &Value, style: Style) {
         _ => "read",
     };
     let name = word(&operation["name"]);
-    line(out, &format!("operation   {} ({kind})", style.paint("1", &name)));
+    line(
+        out,
+        &format!("operation   {} ({kind})", style.paint("1", &name)),
+    );
     let aliases = list(&operation["aliases"]);
     if !aliases.is_empty() {
         row(out, "  also", &aliases);
@@ -90,7 +93,11 @@ fn operation(out: &mut String, operation: &Value, style: Style) {
         (None, _) => {}
     }
     for (key, value) in operation["attributes"].as_object().into_iter().flatten() {
-        if key != "resource" || operation["attributes"].as_object().is_some_and(|a| a.len() == 1) {
+        if key != "resource"
+            || operation["attributes"]
+                .as_object()
+                .is_some_and(|a| a.len() == 1)
+        {
             row(out, &format!("  {key}"), &word(value));
         }
     }
@@ -105,10 +112,9 @@ fn rules(out: &mut String, rules: &[Compared], index: usize, style: Style) {
         };
         let what = match outcome {
             Outcome::Applies => style.of_action(rule.action, &format!("applies: {}", rule.action)),
-            Outcome::Might(unknown, action) => style.of_action(
-                action,
-                &format!("might apply ({unknown}): {action}"),
-            ),
+            Outcome::Might(unknown, action) => {
+                style.of_action(action, &format!("might apply ({unknown}): {action}"))
+            }
             Outcome::Not(key) => style.paint("2", &format!("no, for its {key}")),
         };
         line(out, &format!("  rule {:wide$}  {what}", rule.name));
@@ -130,7 +136,11 @@ fn verdict(out: &mut String, explanation: &Explanation, style: Style) {
     }
     row(out, "verdict", &text);
     if explanation.observed && explanation.verdict != "allow" {
-        row(out, "", "the policy only observes: it would be recorded and let through");
+        row(
+            out,
+            "",
+            "the policy only observes: it would be recorded and let through",
+        );
     }
     if let Some(approval) = &explanation.approval {
         let seconds = approval["hold_ms"].as_u64().unwrap_or_default() / 1_000;

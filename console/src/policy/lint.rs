@@ -89,7 +89,10 @@ impl Lint<'_> {
                 Some(word) => format!("did you mean `{word}`?"),
                 None => "`countersign explain` shows the names of a request".to_owned(),
             };
-            note(&path, format!("no operation has the name `{}`: {remedy}", glob.as_str()));
+            note(
+                &path,
+                format!("no operation has the name `{}`: {remedy}", glob.as_str()),
+            );
         }
     }
 
@@ -116,7 +119,9 @@ impl Lint<'_> {
     fn facets(&self, rule: &Rule, note: &mut Note<'_>) {
         let condition = &rule.condition;
         let operations = &condition.operations;
-        if operations.included().is_empty() || operations.included().iter().any(|g| self.words.is_open(g)) {
+        if operations.included().is_empty()
+            || operations.included().iter().any(|g| self.words.is_open(g))
+        {
             return;
         }
         let mut taken: Vec<Facets> = Vec::new();
@@ -128,10 +133,30 @@ impl Lint<'_> {
         }
         let any = |has: fn(&Facets) -> bool| taken.iter().any(has);
         let checks = [
-            ("repos", !condition.repos.is_empty(), any(|f| f.repo), "is in a repository"),
-            ("owners", !condition.owners.is_empty(), any(|f| f.repo), "belongs to an organisation"),
-            ("refs", !condition.refs.is_empty(), any(|f| f.reference), "has a ref"),
-            ("paths", !condition.paths.is_empty(), any(|f| f.paths), "touches files"),
+            (
+                "repos",
+                !condition.repos.is_empty(),
+                any(|f| f.repo),
+                "is in a repository",
+            ),
+            (
+                "owners",
+                !condition.owners.is_empty(),
+                any(|f| f.repo),
+                "belongs to an organisation",
+            ),
+            (
+                "refs",
+                !condition.refs.is_empty(),
+                any(|f| f.reference),
+                "has a ref",
+            ),
+            (
+                "paths",
+                !condition.paths.is_empty(),
+                any(|f| f.paths),
+                "touches files",
+            ),
         ];
         for (key, asked, told, what) in checks {
             if asked && !told {
@@ -157,11 +182,9 @@ impl Lint<'_> {
         if !about_files || !names(rule, "content.write") || names(rule, "ref.push") {
             return;
         }
-        let covered = self
-            .policy
-            .rules
-            .iter()
-            .any(|other| restrains(other) && !other.condition.paths.is_empty() && names(other, "ref.push"));
+        let covered = self.policy.rules.iter().any(|other| {
+            restrains(other) && !other.condition.paths.is_empty() && names(other, "ref.push")
+        });
         if !covered {
             note(
                 "operations",
@@ -205,7 +228,15 @@ impl Lint<'_> {
     /// Lists that take nothing: whatever they name they exclude.
     fn contradiction(&self, index: usize, note: &mut Note<'_>) {
         for key in [
-            "operations", "repos", "owners", "refs", "paths", "hosts", "methods", "groups", "subjects",
+            "operations",
+            "repos",
+            "owners",
+            "refs",
+            "paths",
+            "hosts",
+            "methods",
+            "groups",
+            "subjects",
         ] {
             let written = self.written(index, key);
             let excluded: Vec<&str> = written.iter().filter_map(|p| p.strip_prefix('!')).collect();
@@ -290,7 +321,10 @@ impl Lint<'_> {
 
     fn written(&self, index: usize, key: &str) -> Vec<&str> {
         let list = self.rule(index).get(key).and_then(Value::as_array);
-        list.into_iter().flatten().filter_map(Value::as_str).collect()
+        list.into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect()
     }
 }
 

@@ -86,8 +86,9 @@ fn split(bytes: &[u8]) -> (Vec<String>, &[u8]) {
 
 /// The first request of a HAR file, or a HAR request by itself.
 fn from_har(bytes: &[u8]) -> Result<RequestFile, Failure> {
-    let har: Value = serde_json::from_slice(bytes)
-        .map_err(|error| Failure::plain(format!("the request is neither HTTP nor a HAR: {error}")))?;
+    let har: Value = serde_json::from_slice(bytes).map_err(|error| {
+        Failure::plain(format!("the request is neither HTTP nor a HAR: {error}"))
+    })?;
     let entry = har
         .pointer("/log/entries/0/request")
         .or_else(|| har.get("request"))
@@ -142,7 +143,11 @@ fn request(
         let (host, tail) = rest.split_at(slash);
         scheme = before.to_ascii_lowercase();
         host.clone_into(&mut authority);
-        path = if tail.is_empty() { "/".to_owned() } else { tail.to_owned() };
+        path = if tail.is_empty() {
+            "/".to_owned()
+        } else {
+            tail.to_owned()
+        };
     }
     if authority.is_empty() {
         return Err(Failure::new(

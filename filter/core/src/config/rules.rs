@@ -40,7 +40,7 @@ pub static RULE: Shape = Shape {
         ),
         may(
             "json",
-            Takes::SomeMap(&conditions::FIELD),
+            Takes::Pointers(&conditions::FIELD),
             "Fields of the JSON body by pointer (RFC 6901), each a value, {glob}, {regex}, or a list \
              of those; null stands for a field that is not there.",
         ),

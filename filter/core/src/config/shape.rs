@@ -61,6 +61,8 @@ pub enum Takes {
     Map(&'static Takes),
     /// An object whose keys are names, at least one.
     SomeMap(&'static Takes),
+    /// An object whose keys are JSON pointers (RFC 6901), at least one.
+    Pointers(&'static Takes),
     /// Any of these.
     OneOf(&'static [Takes]),
 }
@@ -135,8 +137,8 @@ fn object(shape: &'static Shape, definitions: &mut Map<String, Value>) -> Value 
         "properties": properties,
         "additionalProperties": false,
     });
-    if !required.is_empty() {
-        schema["required"] = json!(required);
+    if let (false, Value::Object(members)) = (required.is_empty(), &mut schema) {
+        members.insert("required".to_owned(), json!(required));
     }
     schema
 }
@@ -176,6 +178,15 @@ fn value(takes: &'static Takes, definitions: &mut Map<String, Value>) -> Value {
         Takes::SomeMap(item) => {
             let item = value(item, definitions);
             json!({"type": "object", "minProperties": 1, "additionalProperties": item})
+        }
+        Takes::Pointers(item) => {
+            let item = value(item, definitions);
+            json!({
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": {"pattern": "^(/.*)?$"},
+                "additionalProperties": item,
+            })
         }
         Takes::OneOf(all) => {
             let all: Vec<Value> = all.iter().map(|one| value(one, definitions)).collect();
