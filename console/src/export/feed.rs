@@ -153,6 +153,16 @@ pub fn end(c: &Connection, whole: bool) -> Result<i64, StoreError> {
     })
 }
 
+/// Whether anything between two places is more than somebody's look at the trail.
+pub fn has_more_than_looks(c: &Connection, from: i64, until: i64) -> Result<bool, StoreError> {
+    Ok(c.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM entries WHERE idx >= ?1 AND idx < ?2 AND kind <> ?3)",
+    )?
+    .query_row(rusqlite::params![from, until, Kind::Access], |row| {
+        row.get(0)
+    })?)
+}
+
 impl Selection {
     fn wants(&self, item: &Item) -> bool {
         let user = |wanted: &String| {

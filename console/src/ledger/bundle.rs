@@ -236,6 +236,7 @@ pub fn read(bundle: impl BufRead, scratch: &Path) -> Result<Read, Failure> {
     let mut selection = None;
     let mut lines = 0;
     let mut ended = false;
+    #[allow(clippy::explicit_counter_loop, reason = "the count outlives the loop")]
     for line in bundle.lines() {
         let number = lines + 1;
         let wrong = |why: &str| {

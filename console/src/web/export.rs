@@ -74,26 +74,29 @@ pub(super) async fn export(
         },
         (Err(why), _) | (_, Err(why)) => return wrong(why),
     };
-    let look = Looked::Export {
-        format: name.to_owned(),
-        query: described(&selection),
-        bodies: true,
-    };
-    if let Err(error) = looked(&app, &caller.0.name, Way::Api, look).await {
-        return page_error(&error);
-    }
     let from = asked.cursor.unwrap_or(0).max(0);
     let limit = asked.limit.unwrap_or(LARGEST).clamp(1, LARGEST);
-    let end = match app
-        .store
-        .read(move |c| feed::end(c, format.by_exchange()))
-        .await
-    {
-        Ok(end) => end,
+    // Where this answer ends is settled before it begins: the cursor is a header.
+    let bounds = app.store.read(move |c| {
+        let end = feed::end(c, format.by_exchange())?;
+        let until = from.saturating_add(limit).min(end).max(from);
+        Ok((end, until, feed::has_more_than_looks(c, from, until)?))
+    });
+    let (end, until, tells) = match bounds.await {
+        Ok(bounds) => bounds,
         Err(error) => return page_error(&error),
     };
-    // Where this answer ends is settled before it begins: the cursor is a header.
-    let until = from.saturating_add(limit).min(end).max(from);
+    // A client that follows would otherwise be told of its own looks, each a look again.
+    if tells {
+        let look = Looked::Export {
+            format: name.to_owned(),
+            query: described(&selection),
+            bodies: true,
+        };
+        if let Err(error) = looked(&app, &caller.0.name, Way::Api, look).await {
+            return page_error(&error);
+        }
+    }
     let (tell, mut told) = mpsc::channel::<Result<Bytes, StoreError>>(4);
     let store = app.store.clone();
     tokio::task::spawn_blocking(move || {
