@@ -182,6 +182,7 @@ const PAGES: &[(&str, &str)] = &[
     ("exchange", "/audit/e-2"),
     ("hostile", "/audit/e-hostile"),
     ("sessions", "/sessions"),
+    ("session", "/sessions/s-2"),
     ("approvals", "/approvals"),
     ("policy", "/policy"),
     ("health", "/health"),
