@@ -87,9 +87,12 @@ impl Protocol for Mcp {
     }
 }
 
-/// The same on Copilot's host, whose server is GitHub's.
+/// The same on Copilot's host, whose server is GitHub's unless the policy says otherwise.
 pub(super) fn judge_github(request: &Request<'_>) -> Result<Judged, Fault> {
-    judge(request, Server::GitHub)
+    match request.context.mcp_server {
+        Some(_) => judge(request, Server::of(request)),
+        None => judge(request, Server::GitHub),
+    }
 }
 
 /// Every call of a tool, as far as its operations differ, with no target named; for `tools/list`.

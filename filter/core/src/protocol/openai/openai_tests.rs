@@ -307,3 +307,28 @@ fn what_two_readers_could_read_differently_is_undecided() {
         );
     }
 }
+
+#[test]
+fn the_policy_may_say_that_the_server_below_mcp_is_another() {
+    let head = head("POST", "/mcp/");
+    let path = RequestPath::read("/mcp/").unwrap();
+    let body =
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"delete_repository"}}"#;
+    for (server, name) in [
+        (None, "repo.delete"),
+        (Some("github"), "repo.delete"),
+        (Some("mine"), "mcp.call"),
+    ] {
+        let request = Request {
+            head: &head,
+            path: &path,
+            body: body.as_bytes(),
+            context: crate::protocol::Context {
+                mcp_server: server,
+                ..Default::default()
+            },
+        };
+        let judged = OpenAi.judge(&request).unwrap();
+        assert_eq!(names(&judged), [name]);
+    }
+}
