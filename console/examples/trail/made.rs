@@ -171,32 +171,32 @@ fn record(number: usize) -> Value {
     let prompt = format!("task {about}: {}", Dice(about as u64).text(60));
     let at = (START + exchange as Millis * PACE) as u64 * 1_000_000;
     let mut attributes = vec![
-        pair("countersign.exchange.id", format!("{exchange:012x}").into()),
-        pair("user.id", format!("user-{user}").into()),
-        pair("user.email", format!("user-{user}@example.com").into()),
+        pair("countersign.exchange.id", format!("{exchange:012x}")),
+        pair("user.id", format!("user-{user}")),
+        pair("user.email", format!("user-{user}@example.com")),
         list("countersign.identity.groups", &["agents", "engineering"]),
         pair("countersign.identity.provider", "corporate".into()),
         pair(
             "client.address",
-            format!("10.0.{}.{}", user / 100, user % 100).into(),
+            format!("10.0.{}.{}", user / 100, user % 100),
         ),
         pair(
             "countersign.session.id",
-            format!("s-{}-{}", user, exchange / 4_000).into(),
+            format!("s-{}-{}", user, exchange / 4_000),
         ),
         pair("countersign.connection", connection.into()),
         pair("http.request.method", method.into()),
-        pair("url.full", url.replace("REPO", &repo).into()),
+        pair("url.full", url.replace("REPO", &repo)),
         operations(operation, &repo),
         pair("countersign.decision", decision.into()),
         pair("countersign.rule", "everyone".into()),
-        pair("countersign.policy.digest", "ab".repeat(32).into()),
-        pair("countersign.request.body", prompt.clone().into()),
+        pair("countersign.policy.digest", "ab".repeat(32)),
+        pair("countersign.request.body", prompt.clone()),
         pair("countersign.request.body.encoding", "utf8".into()),
         number_of("http.request.body.size", prompt.len()),
         pair(
             "countersign.worker.id",
-            format!("worker-{}", number / WORKER).into(),
+            format!("worker-{}", number / WORKER),
         ),
         number_of("countersign.worker.seq", number % WORKER + 1),
     ];
@@ -210,7 +210,7 @@ fn record(number: usize) -> Value {
             ),
             number_of("countersign.duration_us", 900 + dice.roll(90_000)),
             pair("countersign.end", "complete".into()),
-            pair("countersign.response.body", answer.into()),
+            pair("countersign.response.body", answer),
             pair("countersign.response.body.encoding", "utf8".into()),
         ]);
     }

@@ -63,7 +63,10 @@ impl Search {
                 let after = match self.cursor.as_str() {
                     "" => None,
                     text => Some(super::Cursor::parse(text).ok_or_else(|| {
-                        Failure::new(format!("`{text}` is not a cursor"), "Take `next` of an answer.")
+                        Failure::new(
+                            format!("`{text}` is not a cursor"),
+                            "Take `next` of an answer.",
+                        )
                     })?),
                 };
                 let asked = Asked {
@@ -110,7 +113,11 @@ pub fn as_json(summary: &Summary) -> Value {
 
 fn misread(query: &str, error: &Error) -> Failure {
     let until = query.get(..error.start).unwrap_or_default().chars().count();
-    let long = query.get(error.start..error.end).unwrap_or_default().chars().count();
+    let long = query
+        .get(error.start..error.end)
+        .unwrap_or_default()
+        .chars()
+        .count();
     let mark = format!("{}{}", " ".repeat(until), "^".repeat(long.max(1)));
     Failure::new(
         format!("{}\n  {}\n  {mark}", error.problem, shown_line(query)),

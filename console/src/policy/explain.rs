@@ -282,7 +282,7 @@ fn shown(operation: &Operation) -> Value {
 
 fn compared(rule: &Rule, matched: &[Matched]) -> Compared {
     let outcome = |matched: &Matched| match matched {
-        Matched::No(key) => Outcome::Not(*key),
+        Matched::No(key) => Outcome::Not(key),
         Matched::Yes => Outcome::Applies,
         Matched::Unknown(unknown) if rule.action == Action::Allow => Outcome::Not(unknown.code()),
         Matched::Unknown(unknown) => {

@@ -247,7 +247,7 @@ impl Lint<'_> {
                     out == pattern || plain && Glob::new(out).is_ok_and(|g| g.matches(pattern))
                 })
             };
-            if included.peek().is_some() && included.all(|pattern| gone(pattern)) {
+            if included.peek().is_some() && included.all(gone) {
                 note(
                     key,
                     "it never matches: all that the list names it also excludes".to_owned(),

@@ -52,7 +52,10 @@ pub(super) async fn list_json(
     Query(page): Query<Page>,
 ) -> Response {
     let look = Looked::Search {
-        query: page.user().map(|user| Words::of(Field::User, &user).to_string()).unwrap_or_default(),
+        query: page
+            .user()
+            .map(|user| Words::of(Field::User, &user).to_string())
+            .unwrap_or_default(),
         cursor: page.before.map(|before| before.to_string()),
     };
     if let Err(error) = looked(&app, &caller.0.name, Way::Api, look).await {
@@ -96,7 +99,12 @@ pub(super) async fn one(
     Query(page): Query<Page>,
 ) -> Response {
     if !session.bodies(&app) {
-        return message(StatusCode::FORBIDDEN, "Not yours to read", NO_BODIES, "/sessions");
+        return message(
+            StatusCode::FORBIDDEN,
+            "Not yours to read",
+            NO_BODIES,
+            "/sessions",
+        );
     }
     let load = async {
         let found = replayed(&app, &id, page.from).await?;

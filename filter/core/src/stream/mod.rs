@@ -480,7 +480,7 @@ impl Stream {
 
     /// The result of a request callback.
     fn step(&mut self) -> Step {
-        self.places.from_callback(true);
+        self.places.in_callback(true);
         self.flowing = matches!(self.phase, Phase::Released);
         Step {
             effects: std::mem::take(&mut self.effects),
@@ -498,7 +498,7 @@ impl Stream {
     /// loses the next piece (seen on Envoy 1.40.0: a 30 MB push arrived with a hole). That piece's own
     /// callback lets the request go instead.
     fn resume(&mut self) -> Step {
-        self.places.from_callback(false);
+        self.places.in_callback(false);
         let released = matches!(self.phase, Phase::Released) && !self.flowing;
         if released && (self.body_ended || self.body_size == 0) {
             self.flowing = true;

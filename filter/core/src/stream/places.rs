@@ -41,7 +41,7 @@ impl Places {
     }
 
     /// Notes in what kind of event the ids were asked for.
-    pub(super) fn from_callback(&mut self, it_is: bool) {
+    pub(super) fn in_callback(&mut self, it_is: bool) {
         if let Places::Asking { callback, .. } = self {
             *callback = it_is;
         }
