@@ -12,7 +12,7 @@ use std::process::Command;
 use std::thread;
 
 use countersign_e2e::git::{Clone, Told, told};
-use countersign_e2e::{Curl, Repository, Stack, StackOptions, client, eventually};
+use countersign_e2e::{Curl, Repository, Stack, client, eventually};
 use serde_json::{Value, json};
 
 const SESSION: &str = "release-notes-1";
@@ -88,7 +88,7 @@ fn in_order(text: &str, parts: &[&str]) {
 
 #[test]
 fn prompt_answer_tool_call_push_and_hold_are_told_in_order() {
-    let stack = Stack::start(&StackOptions::default()).unwrap();
+    let stack = Stack::start().unwrap();
     let claim = format!("sid={SESSION}");
     let arguments = [
         "token",

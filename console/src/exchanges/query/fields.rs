@@ -112,7 +112,7 @@ impl Field {
         let is = |other: &&str| other.eq_ignore_ascii_case(name);
         FIELDS
             .iter()
-            .find(|named| is(&named.name) || named.also.iter().any(|other| is(other)))
+            .find(|named| is(&named.name) || named.also.iter().any(is))
             .map(|named| named.field)
     }
 
