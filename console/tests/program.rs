@@ -379,7 +379,10 @@ fn people_are_added_listed_and_removed() {
     let console = Running::start(folder.path(), &[]);
     console.get("/api/v1/exchanges", &secret);
     let list = run(&["user", "list", "--data", data]);
-    assert_eq!(String::from_utf8(list.stdout).unwrap(), "bob\t-\tleads,auditors\n");
+    assert_eq!(
+        String::from_utf8(list.stdout).unwrap(),
+        "bob\t-\tleads,auditors\n"
+    );
     // While the console runs: the secret works no more.
     assert!(
         run(&["user", "remove", "bob", "--data", data])

@@ -227,7 +227,8 @@ fn what_agents_sent_is_text_and_runs_nowhere() {
     assert_eq!(
         stage.number(wide),
         0,
-        "a long line does not push the page apart"
+        "a long line does not push the page apart: {}",
+        stage.text(SPREADING)
     );
     // A link to a value that an agent chose finds that value.
     stage.go("/audit");
@@ -350,6 +351,11 @@ fn the_keyboard_is_enough() {
     );
 }
 
+/// The elements that reach beyond the window's edge, outermost first.
+const SPREADING: &str = "return [...document.querySelectorAll('body *')].filter(e => \
+    e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !e.closest('.scroll, pre')) \
+    .slice(0, 6).map(e => e.tagName + '.' + e.className).join(' > ')";
+
 #[test]
 fn light_dark_and_a_phone_show_all_of_it() {
     let Some(stage) = Stage::set() else { return };
@@ -366,7 +372,8 @@ fn light_dark_and_a_phone_show_all_of_it() {
                 let wide = stage.number("return document.documentElement.scrollWidth");
                 assert!(
                     wide <= i64::from(width),
-                    "{name} on a {kind} is {wide} wide"
+                    "{name} on a {kind} is {wide} wide: {}",
+                    stage.text(SPREADING)
                 );
                 let small = "return [...document.querySelectorAll('main *')].filter(e => e.childNodes.length && \
                     [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()) && e.checkVisibility() && \

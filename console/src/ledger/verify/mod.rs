@@ -180,10 +180,15 @@ pub fn verify(c: &Connection, against: &Against) -> Result<Report, StoreError> {
             tracing::debug!("derived tables are not compared: the entries are not right");
         }
     }
-    // Of another ledger nothing else counts. Else the first entry that is wrong comes first, and what
-    // concerns no entry comes last.
+    // Of another ledger nothing else counts; but without its first entry, which names its key, no
+    // ledger knows its own. Else the first entry that is wrong comes first, and what concerns no
+    // entry comes last.
+    let beheaded = report
+        .findings
+        .iter()
+        .any(|f| matches!(f.what, What::Removed | What::Cut) && f.entry == Some(0));
     report.findings.sort_by_key(|finding| match finding.what {
-        What::Foreign => -1,
+        What::Foreign if !beheaded => -1,
         _ => finding.entry.unwrap_or(i64::MAX),
     });
     Ok(report)
