@@ -74,7 +74,6 @@ async fn an_export_goes_on_where_its_cursor_says() {
         assert!(answer.text().contains("x4"), "{format}: {}", answer.text());
     }
     // Whoever follows is not told of his own looks for ever.
-    let mut cursor = cursor;
     for _ in 0..20 {
         let path = format!("/api/v1/export?cursor={cursor}");
         let answer = console.api(Method::GET, &path, &secret, Value::Null).await;
