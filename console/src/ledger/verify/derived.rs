@@ -1,6 +1,6 @@
 //! The tables that follow from the entries: made anew in a database of their own, and compared.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::{Report, What, steps};
 use crate::exchanges;
@@ -41,8 +41,10 @@ pub(super) fn check(c: &Connection, report: &mut Report) -> Result<(), StoreErro
          CREATE TEMP VIEW bodies AS SELECT * FROM told.bodies;
          BEGIN;",
     )?;
+    // The first reading of the ledger fixes the state that all of this is compared with: a console
+    // may be writing meanwhile.
+    let target = derived_to(&anew)?;
     steps::replay(&anew)?;
-    let target = derive::position(c)?.derived;
     loop {
         let position = derive::position(&anew)?;
         let left = (target - position.derived).min(AT_ONCE);
@@ -67,6 +69,23 @@ pub(super) fn check(c: &Connection, report: &mut Report) -> Result<(), StoreErro
         compare_words(&anew, &words, report)?;
     }
     compare_questions(&anew, report)
+}
+
+/// How far the tables of the ledger are.
+fn derived_to(anew: &Connection) -> Result<i64, StoreError> {
+    let told: Option<String> = anew
+        .query_row(
+            "SELECT value FROM told.meta WHERE key = ?1",
+            [derive::DERIVED_TO],
+            |row| row.get(0),
+        )
+        .optional()?;
+    match told {
+        None => Ok(0),
+        Some(text) => text
+            .parse()
+            .map_err(|_| StoreError::Unreadable(format!("{} is `{text}`", derive::DERIVED_TO))),
+    }
 }
 
 /// Workers by their names: their numbers differ when all records of one have been deleted, and
