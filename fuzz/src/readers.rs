@@ -109,8 +109,11 @@ pub fn pkt_line(input: &[u8]) {
         pack.len()
     );
     let head = head("POST", "/acme/web.git/git-receive-pack", "");
-    let judged = read(ProtocolKind::Git, &head, input).expect("read commands are judged");
-    assert_eq!(judged.len(), push.commands.len().max(1));
+    match read(ProtocolKind::Git, &head, input) {
+        Ok(judged) => assert_eq!(judged.len(), push.commands.len().max(1)),
+        // The probe is four bytes and nothing else.
+        Err(_) => assert!(push.commands.is_empty() && !pack.is_empty()),
+    }
 }
 
 /// GraphQL documents.
