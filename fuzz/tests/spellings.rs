@@ -381,7 +381,7 @@ proptest! {
         ];
         let (name, arguments) = &arguments[tool];
         let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments}});
-        let plain = read(ProtocolKind::Mcp, "POST", "/mcp", &written(&call, 0));
+        let plain = read(ProtocolKind::OpenAi, "POST", "/mcp", &written(&call, 0));
         let body = if batch { json!([call]) } else { call };
         let other = read(ProtocolKind::OpenAi, "POST", "/mcp/", &written(&body, seed));
         prop_assert!(plain.is_some());
