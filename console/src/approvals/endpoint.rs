@@ -84,6 +84,7 @@ async fn hold_until_answered(
     let caller = Caller {
         waiter: random_id()?,
         exchange: question.exchange.clone(),
+        most_pending: app.settings.approvals.limits.pending_per_identity,
         hold_until: now.saturating_add_unsigned(hold.as_millis().try_into().unwrap_or(u64::MAX)),
     };
     let fingerprint = question.fingerprint.clone();
@@ -159,16 +160,22 @@ impl Drop for Waiting {
 
 fn answer(app: &App, standing: Standing) -> Response {
     let (status, decision, approval) = match &standing {
-        Standing::Granted(verdict) => (StatusCode::OK, "approved", &verdict.approval),
-        Standing::Refused(verdict) => (StatusCode::FORBIDDEN, "refused", &verdict.approval),
-        Standing::Pending { approval, .. } => (StatusCode::FORBIDDEN, "pending", approval),
-        Standing::Superseded { approval } => (StatusCode::FORBIDDEN, "superseded", approval),
+        Standing::Granted(verdict) => (StatusCode::OK, "approved", verdict.approval.as_str()),
+        Standing::Refused(verdict) => (StatusCode::FORBIDDEN, "refused", verdict.approval.as_str()),
+        Standing::Pending { approval, .. } => (StatusCode::FORBIDDEN, "pending", approval.as_str()),
+        Standing::Superseded { approval } => {
+            (StatusCode::FORBIDDEN, "superseded", approval.as_str())
+        }
+        // It was not asked about, so there is no approval.
+        Standing::TooMany { .. } => (StatusCode::FORBIDDEN, "limited", ""),
     };
     let mut headers = HeaderMap::new();
     set(&mut headers, "x-countersign-decision", decision);
-    set(&mut headers, "x-countersign-approval", approval);
-    let url = app.page(&format!("/approvals/{approval}"));
-    set(&mut headers, "x-countersign-approval-url", &url);
+    if !approval.is_empty() {
+        set(&mut headers, "x-countersign-approval", approval);
+        let url = app.page(&format!("/approvals/{approval}"));
+        set(&mut headers, "x-countersign-approval-url", &url);
+    }
     let reason = match &standing {
         Standing::Granted(verdict) => {
             decided(&mut headers, verdict);
@@ -188,6 +195,9 @@ fn answer(app: &App, standing: Standing) -> Response {
              the ticket ends"
                 .to_owned()
         }
+        Standing::TooMany { most } => format!(
+            "{most} requests of this identity wait for a reviewer already; this one was not asked about"
+        ),
         Standing::Superseded { .. } => {
             "the same request was sent again, and the newer one waits".to_owned()
         }

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::demand::{Count, Given, Progress, progress};
 use super::{Question, State};
 use crate::clock::Millis;
 use crate::store::StoreError;
@@ -24,6 +25,8 @@ pub struct Approval {
     pub consumed_at: Option<Millis>,
     pub consumed_by: Option<String>,
     pub votes: Vec<Vote>,
+    /// How often the same bytes came again.
+    pub came_again: usize,
 }
 
 /// One reviewer's consent.
@@ -33,6 +36,20 @@ pub struct Vote {
     pub who: String,
     pub at: Millis,
     pub why: Option<String>,
+    /// What it counts for; for everything, if it is from before that was written down.
+    pub counts: Option<Vec<Count>>,
+}
+
+impl Approval {
+    /// How far each demand is met.
+    pub fn progress(&self) -> Vec<Progress> {
+        let given = |vote: &Vote| Given {
+            who: vote.who.clone(),
+            counts: vote.counts.clone(),
+        };
+        let votes: Vec<Given> = self.votes.iter().map(given).collect();
+        progress(&self.question.demands(), &votes)
+    }
 }
 
 /// One step, as it was written down.
@@ -67,22 +84,31 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Approval> {
         consumed_at: row.get("consumed_at")?,
         consumed_by: row.get("consumed_by")?,
         votes: Vec::new(),
+        came_again: 0,
     })
 }
 
 fn with_votes(c: &Connection, mut approval: Approval) -> Result<Approval, StoreError> {
     approval.votes = c
         .prepare_cached(
-            "SELECT who, at, why FROM approval_votes WHERE approval = ?1 ORDER BY at, who",
+            "SELECT who, at, why, counts FROM approval_votes WHERE approval = ?1 ORDER BY at, who",
         )?
         .query_map([&approval.id], |row| {
+            let counts: Option<String> = row.get(3)?;
             Ok(Vote {
                 who: row.get(0)?,
                 at: row.get(1)?,
                 why: row.get(2)?,
+                counts: counts.and_then(|text| serde_json::from_str(&text).ok()),
             })
         })?
         .collect::<Result<_, _>>()?;
+    let joined: i64 = c
+        .prepare_cached(
+            "SELECT count(*) FROM approval_events WHERE approval = ?1 AND kind = 'joined'",
+        )?
+        .query_row([&approval.id], |row| row.get(0))?;
+    approval.came_again = usize::try_from(joined).unwrap_or(0);
     Ok(approval)
 }
 
@@ -103,16 +129,18 @@ pub fn list(
     states: &[State],
     limit: u32,
 ) -> Result<Vec<Approval>, StoreError> {
-    let wanted = serde_json::to_string(&states.iter().map(|s| s.as_str()).collect::<Vec<_>>())
-        .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+    // Names of states are from this program.
+    let words: Vec<String> = states.iter().map(|s| format!("'{}'", s.as_str())).collect();
+    let sql = format!(
+        "SELECT * FROM approvals
+         WHERE (CASE WHEN state IN ('pending', 'approved', 'refused') AND expires_at <= ?1
+                THEN 'expired' ELSE state END) IN ({})
+         ORDER BY asked_at DESC, id DESC LIMIT ?2",
+        words.join(", ")
+    );
     let rows: Vec<_> = c
-        .prepare_cached(
-            "SELECT * FROM approvals
-             WHERE (CASE WHEN state IN ('pending', 'approved', 'refused') AND expires_at <= ?2
-                    THEN 'expired' ELSE state END) IN (SELECT value FROM json_each(?1))
-             ORDER BY asked_at DESC, rowid DESC LIMIT ?3",
-        )?
-        .query_map(rusqlite::params![wanted, now, limit], from_row)?
+        .prepare_cached(&sql)?
+        .query_map(rusqlite::params![now, i64::from(limit)], from_row)?
         .collect::<Result<_, _>>()?;
     rows.into_iter()
         .map(|row| {
@@ -123,6 +151,26 @@ pub fn list(
             Ok(approval)
         })
         .collect()
+}
+
+/// Earlier decisions about the repository of `approval`, newest first.
+pub fn of_repo(
+    c: &Connection,
+    approval: &Approval,
+    limit: u32,
+) -> Result<Vec<Approval>, StoreError> {
+    let Some(repo) = approval.question.repo() else {
+        return Ok(Vec::new());
+    };
+    Ok(c.prepare_cached(
+        "SELECT * FROM approvals WHERE repo = ?1 AND id <> ?2 AND decided_at IS NOT NULL
+         ORDER BY asked_at DESC, id DESC LIMIT ?3",
+    )?
+    .query_map(
+        rusqlite::params![repo, approval.id, i64::from(limit)],
+        from_row,
+    )?
+    .collect::<Result<_, _>>()?)
 }
 
 /// How many wait for a decision.

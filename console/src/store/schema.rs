@@ -7,6 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 use crate::exchanges;
 use crate::ledger;
+use crate::people;
 
 /// Step n brings `user_version` from n to n + 1.
 const STEPS: &[Step] = &[
@@ -15,6 +16,7 @@ const STEPS: &[Step] = &[
     Step::Sql(SEARCH),
     Step::Sql(exchanges::index::SCHEMA),
     Step::Sql(exchanges::saved::SCHEMA),
+    Step::Sql(people::SCHEMA),
 ];
 
 enum Step {

@@ -100,6 +100,12 @@ pub static APPROVAL_SERVICE: Shape = Shape {
             "Put before the original path; /ext_authz unless said otherwise.",
         ),
         may(
+            "claims",
+            Takes::List(&Takes::Text),
+            "Claims of the caller, by name or dotted path, that it is told: the console compares \
+             them with its reviewers, so that nobody approves his own request under another name.",
+        ),
+        may(
             "credential",
             Takes::Object(&BEARER),
             "Shows the gateway to it.",
@@ -392,6 +398,7 @@ pub fn approval_service(document: &Object, secrets: &Secrets) -> Option<Approval
             .unwrap_or_else(|| cluster.clone()),
         cluster,
         path_prefix: path_prefix.trim_end_matches('/').to_owned(),
+        claims: object.strings("claims"),
         credential,
     })
 }

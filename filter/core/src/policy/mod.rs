@@ -20,7 +20,7 @@ pub use condition::{ClaimMatch, Condition, Except, Matched, Unknown};
 pub use fields::{Field, Pointer, TEXT_MAX, Wanted};
 pub use glob::{Glob, Globs};
 pub use request::{Body, Request};
-pub use rules::{Approval, Reviewers, Rule, Verdict};
+pub use rules::{Approval, Consent, Demand, Reviewers, Rule, Verdict};
 pub use window::{DAYS, Window, minute, offset};
 
 use crate::identity::{KeySet, ProviderConfig, TokenLocation};
@@ -258,6 +258,8 @@ pub struct ApprovalService {
     pub authority: String,
     /// Put before the original path.
     pub path_prefix: String,
+    /// Claims of the caller that it is told, beside subject, address and groups.
+    pub claims: Vec<String>,
     /// Bearer token that shows the gateway to the service.
     pub credential: Option<Secret>,
 }

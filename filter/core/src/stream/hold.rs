@@ -104,6 +104,7 @@ impl Stream {
             policy: &self.policy.digest,
             approval: &hold.approval,
             hold_ms: hold.until.millis_since(now),
+            claims: &service.claims,
         };
         let call = approval::ask(service, &question);
         self.effects.push(Effect::Call(call));
