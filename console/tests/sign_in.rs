@@ -5,134 +5,12 @@
 mod common;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
-use axum::extract::{Form, State};
-use axum::http::{HeaderMap, Request, StatusCode, header};
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use axum::http::{Request, StatusCode, header};
+use common::provider::Provider;
 use common::{Answer, Console};
-use countersign::dev_idp::keys::{self, Algorithm};
-use countersign::store::Store;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-
-#[derive(Clone)]
-struct Provider {
-    url: String,
-    store: Store,
-    /// What the next ID token says instead.
-    claims: Arc<Mutex<Value>>,
-    /// What the userinfo endpoint says.
-    more: Arc<Mutex<Value>>,
-    /// Code -> (PKCE challenge, nonce).
-    codes: Arc<Mutex<HashMap<String, (String, String)>>>,
-}
-
-impl Provider {
-    async fn start(folder: &std::path::Path) -> Self {
-        let store = Store::open(&folder.join("provider.db")).unwrap();
-        store.write(keys::ensure).await.unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let provider = Self {
-            url: format!("http://{}", listener.local_addr().unwrap()),
-            store,
-            claims: Arc::new(Mutex::new(json!({}))),
-            more: Arc::new(Mutex::new(json!({}))),
-            codes: Arc::default(),
-        };
-        let router = Router::new()
-            .route("/.well-known/openid-configuration", get(discovery))
-            .route("/jwks", get(jwks))
-            .route("/token", post(token))
-            .route("/userinfo", get(userinfo))
-            .with_state(provider.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        provider
-    }
-
-    fn settings(&self) -> String {
-        format!(
-            "version: v1\nsign_in:\n  session: 10m\n  oidc: {{ issuer: \"{}\", client_id: countersign, client_secret: {{ env: X }}, claims: {{ name: preferred_username }}, keep: [department], groups: [staff] }}",
-            self.url
-        )
-    }
-}
-
-async fn discovery(State(provider): State<Provider>) -> Json<Value> {
-    let url = &provider.url;
-    Json(json!({
-        "issuer": url, "authorization_endpoint": format!("{url}/authorize"), "token_endpoint": format!("{url}/token"),
-        "jwks_uri": format!("{url}/jwks"), "userinfo_endpoint": format!("{url}/userinfo"),
-        "response_types_supported": ["code"], "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["ES256"],
-    }))
-}
-
-async fn jwks(State(provider): State<Provider>) -> Json<Value> {
-    Json(provider.store.read(keys::public_set).await.unwrap())
-}
-
-async fn userinfo(State(provider): State<Provider>, headers: HeaderMap) -> Json<Value> {
-    assert_eq!(headers[header::AUTHORIZATION], "Bearer at-1");
-    Json(provider.more.lock().unwrap().clone())
-}
-
-async fn token(
-    State(provider): State<Provider>,
-    headers: HeaderMap,
-    Form(form): Form<HashMap<String, String>>,
-) -> (StatusCode, Json<Value>) {
-    assert!(
-        headers.contains_key(header::AUTHORIZATION),
-        "the client shows its secret"
-    );
-    let code = provider.codes.lock().unwrap().remove(&form["code"]);
-    let proof = URL_SAFE_NO_PAD.encode(Sha256::digest(form["code_verifier"].as_bytes()));
-    let Some((challenge, nonce)) = code.filter(|(challenge, _)| *challenge == proof) else {
-        return (
-            StatusCode::BAD_REQUEST,
-            Json(json!({"error": "invalid_grant"})),
-        );
-    };
-    assert!(!challenge.is_empty());
-    let now = jiff::Timestamp::now().as_second();
-    let mut payload = json!({
-        "iss": provider.url, "aud": "countersign", "sub": "u-17", "iat": now, "exp": now + 60, "nonce": nonce,
-        "preferred_username": "grace", "email": "grace@example.com", "groups": ["staff", "platform-leads"],
-        "department": "security", "secret_claim": "not kept",
-    });
-    let changed = provider.claims.lock().unwrap().clone();
-    for (key, value) in changed.as_object().unwrap() {
-        match value {
-            Value::Null => drop(payload.as_object_mut().unwrap().remove(key)),
-            value => payload[key] = value.clone(),
-        }
-    }
-    let key = provider
-        .store
-        .read(|c| keys::signing_key(c, Algorithm::Es256))
-        .await
-        .unwrap()
-        .unwrap();
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let head = json!({"alg": "ES256", "kid": key.kid, "typ": "JWT"});
-    let signed = format!("{}.{}", part(&head), part(&payload));
-    let mut signature = key.sign(signed.as_bytes()).unwrap();
-    if changed.get("signature").is_some() {
-        signature[10] ^= 1;
-    }
-    let id_token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature));
-    (
-        StatusCode::OK,
-        Json(
-            json!({"access_token": "at-1", "token_type": "Bearer", "expires_in": 60, "id_token": id_token}),
-        ),
-    )
-}
 
 /// What the browser holds and where it is sent.
 struct Begun {
@@ -172,9 +50,7 @@ async fn begin(console: &Console, provider: &Provider, next: &str) -> Begun {
         "http%3A%2F%2Fconsole.test%2Fsign-in%2Foidc%2Fcallback"
     );
     assert!(query["scope"].contains("openid"));
-    let code = format!("code-{}", provider.codes.lock().unwrap().len());
-    let kept = (query["code_challenge"].clone(), query["nonce"].clone());
-    provider.codes.lock().unwrap().insert(code.clone(), kept);
+    let code = provider.code(&query["code_challenge"], &query["nonce"]);
     Begun {
         cookie: cookie.split(';').next().unwrap().to_owned(),
         state: query["state"].clone(),

@@ -1,8 +1,6 @@
 //! What a person may decide: in his own right, in the place of somebody who is away or has delegated,
 //! or alone where the glass may be broken.
 
-use rusqlite::Connection;
-
 use super::decide::Refused;
 use super::demand::Count;
 use super::{Question, State};
@@ -10,6 +8,7 @@ use crate::clock::Millis;
 use crate::people::{self, Person};
 use crate::settings::{Approvals, BreakGlass};
 use crate::store::StoreError;
+use crate::store::sql::Connection;
 
 /// A person with all that he may do, as of one moment.
 #[derive(Clone, Debug)]

@@ -1,6 +1,5 @@
 //! The reviewer's side: approve, refuse or break the glass, once, by somebody who may.
 
-use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
 use super::authority::Authority;
@@ -9,6 +8,7 @@ use super::demand::{Count, Given, are_met};
 use super::{Question, State, Step};
 use crate::clock::{Millis, rfc3339};
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, params};
 
 /// What a person wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,10 @@
 //! Approvals as pages and the API show them.
 
-use rusqlite::{Connection, OptionalExtension, Row};
-
 use super::demand::{Count, Given, Progress, progress};
 use super::{Question, State};
 use crate::clock::Millis;
 use crate::store::StoreError;
+use crate::store::sql::{self, Connection, OptionalExtension, Row};
 
 /// One approval with everything that is known of it.
 #[derive(Clone, Debug)]
@@ -63,11 +62,9 @@ pub struct Event {
     pub note: Option<String>,
 }
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Approval> {
+fn from_row(row: &Row<'_>) -> sql::Result<Approval> {
     let question: String = row.get("question")?;
-    let question = Question::read(question.as_bytes()).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into())
-    })?;
+    let question = Question::read(question.as_bytes()).map_err(sql::Error::Unreadable)?;
     let waiter: Option<String> = row.get("waiter")?;
     let state: State = row.get("state")?;
     Ok(Approval {
@@ -140,7 +137,7 @@ pub fn list(
     );
     let rows: Vec<_> = c
         .prepare_cached(&sql)?
-        .query_map(rusqlite::params![now, i64::from(limit)], from_row)?
+        .query_map(sql::params![now, i64::from(limit)], from_row)?
         .collect::<Result<_, _>>()?;
     rows.into_iter()
         .map(|row| {
@@ -166,10 +163,7 @@ pub fn of_repo(
         "SELECT * FROM approvals WHERE repo = ?1 AND id <> ?2 AND decided_at IS NOT NULL
          ORDER BY asked_at DESC, id DESC LIMIT ?3",
     )?
-    .query_map(
-        rusqlite::params![repo, approval.id, i64::from(limit)],
-        from_row,
-    )?
+    .query_map(sql::params![repo, approval.id, i64::from(limit)], from_row)?
     .collect::<Result<_, _>>()?)
 }
 

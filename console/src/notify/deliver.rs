@@ -88,7 +88,7 @@ pub async fn round(app: &App) -> Result<usize, StoreError> {
     Ok(count)
 }
 
-fn is_due(c: &rusqlite::Connection, now: i64) -> Result<bool, StoreError> {
+fn is_due(c: &crate::store::sql::Connection, now: i64) -> Result<bool, StoreError> {
     Ok(c.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM notices WHERE state IN ('new', 'waiting') AND next_at <= ?1)",
     )?

@@ -1,14 +1,13 @@
 //! What is to be told, in the database: written with the step that it is of, taken by one console at a
 //! time, tried again, and on record once it was told or given up.
 
-use rusqlite::{Connection, params};
-
 use crate::approvals::{self, Approval, Authority, State, Step, book};
 use crate::clock::Millis;
 use crate::people;
 use crate::secret::random_id;
 use crate::settings::Settings;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, params};
 
 /// How often one notice is tried.
 pub const ATTEMPTS: u32 = 8;

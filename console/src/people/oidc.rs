@@ -15,7 +15,6 @@ use openidconnect::{
     EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IssuerUrl, Nonce, OAuth2TokenResponse,
     PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, TokenResponse,
 };
-use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Map, Value};
 
 use super::{Person, Provided, claim};
@@ -23,6 +22,7 @@ use crate::clock::Millis;
 use crate::secret::{hash_token, random_token};
 use crate::settings::Oidc;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, params};
 
 /// How long somebody may take at the provider.
 pub const PATIENCE: Millis = 10 * 60_000;

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use super::{Person, users};
 use crate::clock::Millis;
 use crate::secret::{hash_token, random_token};
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, params};
 
 /// A person who is signed in, and the token that says so.
 #[derive(Clone, Debug)]

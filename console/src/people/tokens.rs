@@ -4,12 +4,11 @@
 //! with an identity provider are those of his last sign-in: a week after it his tokens rest until he
 //! signs in again.
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use super::{Person, users};
 use crate::clock::Millis;
 use crate::secret::{hash_token, random_id, random_token};
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, params};
 
 /// How every token begins, so that scanners for secrets and people know it.
 pub const PREFIX: &str = "cst_";

@@ -1,11 +1,10 @@
 //! Adding, finding and removing people.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
-
 use super::Person;
 use crate::clock::Millis;
 use crate::secret::{hash_token, random_token};
 use crate::store::StoreError;
+use crate::store::sql::{self, Connection, OptionalExtension, Row, params};
 
 /// Why a person was not added.
 #[derive(Debug, thiserror::Error)]
@@ -145,10 +144,8 @@ pub fn by_secret(c: &Connection, secret: &str) -> Result<Option<Person>, StoreEr
     )
 }
 
-pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Person> {
-    let unreadable = |error: serde_json::Error| {
-        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
-    };
+pub(super) fn from_row(row: &Row<'_>) -> sql::Result<Person> {
+    let unreadable = |error: serde_json::Error| sql::Error::Unreadable(error.to_string());
     let groups: String = row.get("groups")?;
     let claims: String = row.get("claims")?;
     Ok(Person {

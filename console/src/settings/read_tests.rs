@@ -117,3 +117,15 @@ fn a_channel_is_of_one_kind() {
         "{found:?}"
     );
 }
+
+#[test]
+fn the_readme_shows_settings_that_are_read() {
+    let readme = include_str!("../../../README.md");
+    let blocks = readme.split("```yaml\n").skip(1);
+    let mut shown = blocks.filter_map(|block| block.split("```").next());
+    let shown = shown.find(|block| block.contains("sign_in:")).unwrap();
+    assert_eq!(
+        faults(&shown.replace("SLACK_WEBHOOK", "SLACK")),
+        Vec::<String>::new()
+    );
+}

@@ -9,7 +9,6 @@ use axum::http::StatusCode;
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Redirect, Response};
 use futures_util::stream;
-use rusqlite::Connection;
 use serde::Deserialize;
 
 use super::App;
@@ -26,6 +25,7 @@ use crate::clock::{readable, rfc3339};
 use crate::people::Person;
 use crate::replay::shown::Block;
 use crate::store::StoreError;
+use crate::store::sql::Connection;
 
 /// Pending requests on one page; more than a person can look at.
 const PENDING: u32 = 200;

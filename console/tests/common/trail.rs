@@ -17,7 +17,7 @@ use countersign::ledger::{arrival, hold, keys};
 use countersign::people::Person;
 use countersign::settings::Approvals;
 use countersign::store::Store;
-use rusqlite::Connection;
+use countersign::store::sql::Connection;
 use serde_json::Value;
 
 use super::{NOON, batch, exchange, question};
