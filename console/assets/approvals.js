@@ -49,9 +49,15 @@
     if (input) { input.focus(); input.setSelectionRange(was.start, was.start); } else card.focus({ preventScroll: true });
   };
 
+  // A form that is on its way must not be overtaken by a page that loads itself anew.
+  let leaving = false;
+  document.addEventListener("submit", () => { leaving = true; });
+  addEventListener("pageshow", () => { leaving = false; });
+
   let running = false;
   let again = false;
   const refresh = async () => {
+    if (leaving) return;
     if (running) { again = true; return; }
     running = true;
     try {
@@ -90,6 +96,7 @@
 
   // The request's own page: loaded anew when it has changed and nothing is being typed.
   const reload = async () => {
+    if (leaving) return;
     const typed = [...one.querySelectorAll("input[name=reason]")].some((input) => input.value !== "");
     if (!typed) { location.reload(); return; }
     const answer = await fetch(location.pathname, { credentials: "same-origin" }).catch(() => null);

@@ -115,7 +115,7 @@ pub fn run(command: &Command) -> Result<(), Failure> {
         }
         Command::Show { console, id, json } => {
             let path = format!("/api/v1/approvals/{}", path_segment(id));
-            let found: Option<Value> = console.client()?.json(&path, &[])?;
+            let found: Option<Value> = console.client()?.json(&path, &[("seen", "true")])?;
             let approval = found.ok_or_else(|| Failure::plain("there is no such approval"))?;
             print(&match json {
                 true => serde_json::to_string_pretty(&approval).unwrap_or_default(),

@@ -89,8 +89,8 @@ fn what_is_wrong_is_told_with_its_line() {
             "notify[0].events[1]: unknown variant `gone`",
         ),
         (
-            "groups: [incident-commanders]",
-            "groups: []",
+            "{ groups: [incident-commanders], subjects: [grace], claims: { on_call: [\"primary\"] } }",
+            "{}",
             "approvals.break_glass.reviewers: names nobody",
         ),
         (

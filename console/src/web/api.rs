@@ -33,6 +33,13 @@ pub(super) struct Which {
     state: Option<String>,
 }
 
+#[derive(Deserialize)]
+pub(super) struct Looking {
+    /// Whether a person reads the answer: that is put on record.
+    #[serde(default)]
+    seen: bool,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Reason {
@@ -87,11 +94,12 @@ pub(super) async fn approval(
     State(app): State<App>,
     caller: ApiCaller,
     Path(id): Path<String>,
+    Query(looking): Query<Looking>,
 ) -> Response {
     if !caller.may(Scope::ReadApprovals) {
         return out_of_scope(Scope::ReadApprovals);
     }
-    with_events(&app, &caller.person, id).await
+    with_events(&app, &caller.person, id, looking.seen).await
 }
 
 /// Says "changed" whenever an approval did, as the page is told.
@@ -138,13 +146,13 @@ async fn settle(app: App, caller: ApiCaller, id: String, body: &[u8], choice: Ch
         (choice, _) => choice,
     };
     match take_decision(&app, &id, caller.person.clone(), choice, &why).await {
-        Ok(Ok(_)) => with_events(&app, &caller.person, id).await,
+        Ok(Ok(_)) => with_events(&app, &caller.person, id, false).await,
         Ok(Err(refused)) => problem(status_of(&refused), &refused.to_string()),
         Err(error) => unavailable(&error),
     }
 }
 
-async fn with_events(app: &App, person: &Person, id: String) -> Response {
+async fn with_events(app: &App, person: &Person, id: String, by_eye: bool) -> Response {
     let found = async {
         let (app2, now, person, wanted) =
             (app.clone(), app.clock.now(), person.clone(), id.clone());
@@ -161,7 +169,9 @@ async fn with_events(app: &App, person: &Person, id: String) -> Response {
         let Some((authority, approval)) = found else {
             return Ok(None);
         };
-        seen(app, &authority, std::slice::from_ref(&approval)).await?;
+        if by_eye {
+            seen(app, &authority, std::slice::from_ref(&approval)).await?;
+        }
         let events = app.store.read(move |c| approvals::events(c, &id)).await?;
         Ok::<_, StoreError>(Some((authority, approval, events)))
     };

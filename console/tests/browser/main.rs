@@ -21,6 +21,7 @@ struct Stage {
     /// The page of a request that waits.
     approval: String,
     router: axum::Router,
+    clock: countersign::clock::Clock,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -36,7 +37,7 @@ impl Stage {
     fn set_with(change: impl FnOnce(Console) -> Console) -> Option<Self> {
         let browser = Browser::start()?;
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let (url, secret, approval, router) = runtime.block_on(async {
+        let (url, secret, approval, router, clock) = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let url = format!("http://{}", listener.local_addr().unwrap());
             let mut console = Console::start();
@@ -64,19 +65,20 @@ impl Stage {
                 .await;
             let answer = console.send(asking(&approvals::write(), 0)).await;
             let approval = format!("/approvals/{}", answer.header("x-countersign-approval"));
-            let served = console.router.clone();
+            let (served, clock) = (console.router.clone(), console.app.clock.clone());
             tokio::spawn(async move {
                 let router = console.router.clone();
                 axum::serve(listener, router).await.unwrap();
                 drop(console);
             });
-            (url, secret, approval, served)
+            (url, secret, approval, served, clock)
         });
         let stage = Self {
             browser,
             url,
             approval,
             router,
+            clock,
             runtime,
         };
         // As a person does it: with the link that the operator sent.
