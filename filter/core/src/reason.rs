@@ -48,6 +48,8 @@ pub enum Reason {
     ApprovalPending,
     /// A later copy of the same request waits for the answer.
     ApprovalSuperseded,
+    /// Too many requests of this identity already wait for a person.
+    ApprovalLimit,
     /// The approval service could not be asked.
     ApprovalUnavailable,
     /// The record could not be written, and delivery is strict.
@@ -95,6 +97,7 @@ impl Reason {
         Reason::ApprovalRefused,
         Reason::ApprovalPending,
         Reason::ApprovalSuperseded,
+        Reason::ApprovalLimit,
         Reason::ApprovalUnavailable,
         Reason::AuditUnavailable,
         Reason::ResponseEncoding,
@@ -126,6 +129,7 @@ impl Reason {
             Reason::ApprovalRefused => "approval_refused",
             Reason::ApprovalPending => "approval_pending",
             Reason::ApprovalSuperseded => "approval_superseded",
+            Reason::ApprovalLimit => "approval_limit",
             Reason::ApprovalUnavailable => "approval_unavailable",
             Reason::AuditUnavailable => "audit_unavailable",
             Reason::ResponseEncoding => "response_encoding",
@@ -150,7 +154,8 @@ impl Reason {
             | Reason::DefaultDenied
             | Reason::SecretInRequest
             | Reason::ApprovalRefused
-            | Reason::ApprovalSuperseded => Class::Denied,
+            | Reason::ApprovalSuperseded
+            | Reason::ApprovalLimit => Class::Denied,
             Reason::ApprovalPending => Class::Waiting,
             Reason::KeysUnavailable
             | Reason::PathAmbiguous
@@ -179,6 +184,7 @@ impl Reason {
             | Reason::ApprovalRefused
             | Reason::ApprovalPending
             | Reason::ApprovalSuperseded
+            | Reason::ApprovalLimit
             | Reason::UpgradeRefused
             | Reason::MethodRefused => 403,
             Reason::ConnectionUnknown => 404,
@@ -196,6 +202,7 @@ impl Reason {
         match self {
             Reason::KeysUnavailable
             | Reason::ApprovalPending
+            | Reason::ApprovalLimit
             | Reason::ApprovalUnavailable
             | Reason::AuditUnavailable => true,
             Reason::TokenMissing
@@ -256,6 +263,9 @@ impl Reason {
             }
             Reason::ApprovalSuperseded => {
                 "A newer copy of this request is waiting for the reviewer."
+            }
+            Reason::ApprovalLimit => {
+                "Too many of your requests already wait for a reviewer. Wait until some are decided."
             }
             Reason::ApprovalUnavailable => "The approval service could not be reached.",
             Reason::AuditUnavailable => {

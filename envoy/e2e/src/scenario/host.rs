@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
-use countersign_core::effect::{Call, CallAnswer};
+use countersign_core::effect::{Call, CallAnswer, CallKind};
 
 use super::services::Services;
 
@@ -236,6 +236,14 @@ impl Host {
         let (answer, after_ms) = match said.after_ms {
             late if late > call.timeout_ms => (CallAnswer::default(), call.timeout_ms),
             in_time => (said.answer, in_time),
+        };
+        // A gRPC call that nobody answers ends with DEADLINE_EXCEEDED.
+        let answer = match (call.kind, answer.grpc_status) {
+            (CallKind::Grpc, None) => CallAnswer {
+                grpc_status: Some(4),
+                ..answer
+            },
+            _ => answer,
         };
         self.waiting.push(Waiting {
             token: self.tokens,

@@ -108,7 +108,7 @@ impl Native {
                 Effect::Reply(reply) => {
                     let headers = reply.headers.into_iter();
                     let headers = headers
-                        .map(|(n, v)| (n.to_owned(), v.into_bytes()))
+                        .map(|(n, v)| (n.into_owned(), v.into_bytes()))
                         .collect();
                     host.reply(
                         id,

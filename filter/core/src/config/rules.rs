@@ -105,7 +105,9 @@ static APPROVAL: Shape = Shape {
         may(
             "hold",
             Takes::Duration,
-            "How long the live request waits, 10m at most; 14s unless said otherwise.",
+            "How long the live request waits, 10m at most; unless said otherwise as long as its client \
+             surely waits: 60s for git, gh, Octokit and the Copilot CLI, 50s for MCP, 120s for the openai \
+             SDKs, 40s for chat in an IDE, 14s for PyGithub and whoever is not known.",
         ),
         may(
             "ticket",
@@ -259,7 +261,7 @@ fn approval(node: &Node) -> Option<Approval> {
             .get("min")
             .and_then(|n| n.integer(1..=10))
             .unwrap_or(default.min),
-        hold_ms: hold_ms.unwrap_or(default.hold_ms),
+        hold_ms,
         ticket_s: ticket_ms.map_or(default.ticket_s, |ms| ms / 1_000),
     })
 }

@@ -37,8 +37,9 @@ pub struct Approval {
     pub reviewers: Reviewers,
     /// How many of them have to agree.
     pub min: u64,
-    /// Milliseconds that the live request is held.
-    pub hold_ms: u64,
+    /// Milliseconds that the live request is held; `None` as long as its client waits for sure
+    /// ([`crate::patience`]).
+    pub hold_ms: Option<u64>,
     /// Seconds for which an answer given later lets the identical retry pass.
     pub ticket_s: u64,
 }
@@ -53,12 +54,11 @@ pub struct Reviewers {
 }
 
 impl Default for Approval {
-    /// 14 s: under the 15 s after which PyGithub sends the same write again.
     fn default() -> Self {
         Approval {
             reviewers: Reviewers::default(),
             min: 1,
-            hold_ms: 14_000,
+            hold_ms: None,
             ticket_s: 900,
         }
     }

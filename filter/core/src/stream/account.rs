@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Phase, Stream};
 use crate::effect::{Effect, Now};
+use crate::ext_authz::Change;
 use crate::head::Headers;
 use crate::mask::{Format, MaskSet, mask_whole};
 use crate::record::{Kind, Record};
@@ -139,6 +140,8 @@ impl Stream {
             record.text("countersign.approval.id", &hold.given.id);
             record.text("countersign.approval.by", &hold.given.by);
             record.text("countersign.approval.at", &hold.given.at);
+            let changes = hold.request_changes.iter().map(Change::words);
+            record.texts("countersign.approval.changes", &changes.collect::<Vec<_>>());
         }
         record.number("http.request.body.size", self.body_size as u64);
         // The request record has it already; the outcome need not repeat it.

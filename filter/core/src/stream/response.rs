@@ -62,6 +62,7 @@ impl Stream {
             return;
         }
         self.response.status = Some(head.status);
+        self.change_response(&head);
         self.response.headers =
             self.kept_headers(&head.headers, self.policy.masking.response.as_ref());
         let scrub = self.echo();
@@ -103,6 +104,29 @@ impl Stream {
         if self.response.masker.is_some() || self.response.reader.is_some() {
             self.effects
                 .push(Effect::RemoveResponseHeader("content-length".to_owned()));
+        }
+    }
+
+    /// What the approval service changes of the answer.
+    fn change_response(&mut self, head: &ResponseHead) {
+        let Some(hold) = self
+            .hold
+            .as_ref()
+            .filter(|h| !h.response_changes.is_empty())
+        else {
+            return;
+        };
+        let mut headers = head.headers.clone();
+        for change in &hold.response_changes {
+            let Some(value) = change.applied(&headers) else {
+                continue;
+            };
+            let name = change.name.clone();
+            headers.set(&name, value.as_deref());
+            self.effects.push(match value {
+                Some(value) => Effect::SetResponseHeader(name, value),
+                None => Effect::RemoveResponseHeader(name),
+            });
         }
     }
 
