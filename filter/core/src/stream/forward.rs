@@ -194,9 +194,10 @@ impl Stream {
     pub(super) fn refuse(&mut self, worker: &mut Worker, reason: Reason, detail: &str, now: Now) {
         let rule = self.outcome.rule.as_deref();
         let rule = rule.and_then(|name| self.policy.rules.iter().find(|r| r.name == name));
-        let text = match reason.class() {
-            Class::Denied => rule.and_then(|r| r.reason.clone()).unwrap_or_default(),
-            Class::Undecided | Class::Waiting => String::new(),
+        // What else stood in the way of a rule's request has words of its own.
+        let text = match reason == Reason::RuleDenied {
+            true => rule.and_then(|r| r.reason.clone()).unwrap_or_default(),
+            false => String::new(),
         };
         self.refuse_with(worker, reason, detail, &text, None, now);
     }
