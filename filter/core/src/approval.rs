@@ -16,7 +16,7 @@ use crate::record::{Captured, operation_json};
 const GRACE_MS: u64 = 5_000;
 
 /// Bytes of a body that a reviewer is shown at most.
-const SHOWN_BODY: usize = 64 << 10;
+pub const SHOWN_BODY: usize = 64 << 10;
 
 /// What is asked.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub struct Question<'a> {
     pub body_size: usize,
     /// What the reviewer sees of it, after masking.
     pub body: &'a Captured,
+    /// The answer that waits, where it is not the request.
+    pub answer: Option<&'a Shown>,
     /// What it does.
     pub operations: &'a [Operation],
     /// The rule that asks; `None` for a default.
@@ -59,6 +61,23 @@ pub struct Question<'a> {
     pub hold_ms: u64,
     /// Questions of one identity that may be open.
     pub open: u64,
+}
+
+/// An answer that is asked about.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Its status.
+    pub status: u16,
+    /// Its media type.
+    pub content_type: String,
+    /// Bytes of its body.
+    pub size: usize,
+    /// SHA-256 of them.
+    pub sha256: String,
+    /// The files that it names and the rule asks about.
+    pub paths: Vec<String>,
+    /// What the reviewer sees of it, after masking.
+    pub body: Captured,
 }
 
 /// What the service said.
@@ -197,7 +216,8 @@ fn describe(question: &Question) -> Value {
             "body_truncated": shown.truncated,
         },
         "operations": question.operations.iter().map(operation_json).collect::<Vec<_>>(),
-        "summary": summary(question.operations),
+        "summary": heading(question),
+        "answer": question.answer.map(answer_json),
         "rule": question.rule,
         "reason": question.reason,
         "policy": question.policy,
@@ -209,6 +229,33 @@ fn describe(question: &Question) -> Value {
             "open": question.open,
         },
     })
+}
+
+fn answer_json(answer: &Shown) -> Value {
+    let (body, encoding) = answer.body.text();
+    json!({
+        "status": answer.status,
+        "content_type": answer.content_type,
+        "body_sha256": answer.sha256,
+        "body_size": answer.size,
+        "paths": answer.paths,
+        "body": body,
+        "body_encoding": encoding,
+        "body_truncated": answer.body.truncated,
+    })
+}
+
+/// What a reviewer reads first.
+fn heading(question: &Question) -> String {
+    let done = summary(question.operations);
+    match question.answer.map(|answer| answer.paths.as_slice()) {
+        None => done,
+        Some([]) => format!("deliver the answer to {done}"),
+        Some(paths) => format!(
+            "deliver the answer to {done}, which names {}",
+            paths.join(", ")
+        ),
+    }
 }
 
 /// Says in words what the operations do: `ref.push refs/heads/main in acme/web`.

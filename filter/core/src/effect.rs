@@ -73,6 +73,8 @@ pub enum Effect {
     ReplaceRequestBody(Vec<u8>),
     /// Lets a paused request go on (from outside its own callbacks).
     ResumeRequest,
+    /// Lets a paused answer go on (from outside its own callbacks).
+    ResumeResponse,
     /// Sets a response header, replacing all its values.
     SetResponseHeader(String, Vec<u8>),
     /// Removes all values of a response header.

@@ -56,6 +56,8 @@ pub enum Reason {
     AuditUnavailable,
     /// The answer came in a form that can not be masked.
     ResponseEncoding,
+    /// A person has to see the answer first, and it is too large or in a form that is not read.
+    AnswerUnreadable,
     /// Envoy does not deliver bodies to a paused filter (`allow_on_headers_stop_iteration`).
     HeaderPauseMissing,
     /// A call to the host failed.
@@ -101,6 +103,7 @@ impl Reason {
         Reason::ApprovalUnavailable,
         Reason::AuditUnavailable,
         Reason::ResponseEncoding,
+        Reason::AnswerUnreadable,
         Reason::HeaderPauseMissing,
         Reason::HostFault,
     ];
@@ -133,6 +136,7 @@ impl Reason {
             Reason::ApprovalUnavailable => "approval_unavailable",
             Reason::AuditUnavailable => "audit_unavailable",
             Reason::ResponseEncoding => "response_encoding",
+            Reason::AnswerUnreadable => "answer_unreadable",
             Reason::HeaderPauseMissing => "header_pause_missing",
             Reason::HostFault => "host_fault",
         }
@@ -166,6 +170,7 @@ impl Reason {
             | Reason::ApprovalUnavailable
             | Reason::AuditUnavailable
             | Reason::ResponseEncoding
+            | Reason::AnswerUnreadable
             | Reason::HeaderPauseMissing
             | Reason::HostFault => Class::Undecided,
         }
@@ -191,7 +196,7 @@ impl Reason {
             Reason::PathAmbiguous | Reason::HeaderAmbiguous | Reason::BodyUnreadable => 400,
             Reason::BodyTooLarge => 413,
             Reason::BodyEncoding => 415,
-            Reason::ResponseEncoding => 502,
+            Reason::ResponseEncoding | Reason::AnswerUnreadable => 502,
             Reason::KeysUnavailable | Reason::ApprovalUnavailable | Reason::AuditUnavailable => 503,
             Reason::HeaderPauseMissing | Reason::HostFault => 500,
         }
@@ -225,6 +230,7 @@ impl Reason {
             | Reason::ApprovalRefused
             | Reason::ApprovalSuperseded
             | Reason::ResponseEncoding
+            | Reason::AnswerUnreadable
             | Reason::HeaderPauseMissing
             | Reason::HostFault => false,
         }
@@ -272,6 +278,9 @@ impl Reason {
                 "The audit record could not be written, so nothing was sent."
             }
             Reason::ResponseEncoding => "The answer came in an encoding that can not be masked.",
+            Reason::AnswerUnreadable => {
+                "A reviewer has to see this answer first, and it is too large or can not be read."
+            }
             Reason::HeaderPauseMissing => {
                 "The gateway's Envoy does not hand bodies to a waiting filter; its operator must set \
                  allow_on_headers_stop_iteration."

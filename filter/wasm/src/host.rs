@@ -278,6 +278,9 @@ pub fn apply(
                 .map_err(failed("request body"))
         }
         Effect::ResumeRequest => hostcalls::resume_http_request().map_err(failed("resume")),
+        Effect::ResumeResponse => {
+            hostcalls::resume_http_response().map_err(failed("resume response"))
+        }
         Effect::SetResponseHeader(name, value) => {
             hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, &name, Some(&value))
                 .map_err(failed(&name))

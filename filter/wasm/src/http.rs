@@ -129,7 +129,9 @@ impl HttpContext for Http {
         let Some(bytes) = bytes else {
             return self.fail("response body");
         };
-        self.run(|stream, _| stream.on_response_body(&bytes, body_size, end_of_stream, host::now()))
+        self.run(|stream, worker| {
+            stream.on_response_body(worker, &bytes, body_size, end_of_stream, host::now())
+        })
     }
 
     fn on_http_response_trailers(&mut self, _num_trailers: usize) -> Action {

@@ -37,6 +37,8 @@ pub struct StreamState {
     pub response_body: Option<Vec<u8>>,
     /// The filter let the request go outside of its callbacks.
     pub resumed: bool,
+    /// The filter let the answer go outside of its callbacks.
+    pub response_resumed: bool,
     /// The filter answered.
     pub reply: Option<LocalReply>,
     /// The filter cut the response.
@@ -192,6 +194,16 @@ impl Host {
     pub fn resume(&mut self, id: u32) -> Result<(), String> {
         self.allow("resume")?;
         self.stream(id)?.resumed = true;
+        Ok(())
+    }
+
+    /// Lets the answer go on.
+    ///
+    /// # Errors
+    /// Envoy refuses.
+    pub fn resume_response(&mut self, id: u32) -> Result<(), String> {
+        self.allow("resume_response")?;
+        self.stream(id)?.response_resumed = true;
         Ok(())
     }
 

@@ -223,6 +223,12 @@ pub static LIMITS: Shape = Shape {
             "How long to wait for a body's first byte on a new worker; 10s unless said otherwise.",
         ),
         may(
+            "held_response",
+            Takes::Size,
+            "An answer that waits for a person (`hold: response`); 512KiB unless said otherwise. Must be \
+             below the listener's per_connection_buffer_limit_bytes.",
+        ),
+        may(
             "open_approvals",
             Takes::Integer(1, 100_000),
             "Questions that one identity may have open at the approval service; 20 unless said \
@@ -572,6 +578,9 @@ pub fn limits(document: &Object) -> Limits {
             .and_then(|n| n.duration_ms())
             .unwrap_or(10_000)
             .max(100),
+        held_response: get("held_response")
+            .and_then(|n| n.bytes())
+            .unwrap_or(512 << 10) as usize,
         open_approvals: get("open_approvals")
             .and_then(|n| n.integer(1..=100_000))
             .unwrap_or(20),

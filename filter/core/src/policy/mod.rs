@@ -337,6 +337,8 @@ pub struct Limits {
     pub first_body_ms: u64,
     /// Questions that one identity may have open at the approval service.
     pub open_approvals: u64,
+    /// Bytes of an answer that is held until a person has seen it.
+    pub held_response: usize,
 }
 
 impl Policy {

@@ -199,6 +199,7 @@ impl Stream {
     fn how_it_ended(&self) -> &'static str {
         match (&self.phase, self.response.started, self.response.ended) {
             (Phase::Replied | Phase::Drain(_), _, _) => "refused",
+            (Phase::Answer(_), _, _) => "client_gone",
             (_, _, true) => "complete",
             (Phase::Released, true, false) => "cut",
             (_, _, false) => "client_gone",

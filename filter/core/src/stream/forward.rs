@@ -371,7 +371,8 @@ impl Stream {
             | Reason::ApprovalSuperseded
             | Reason::ApprovalLimit
             | Reason::ApprovalUnavailable
-            | Reason::ResponseEncoding => true,
+            | Reason::ResponseEncoding
+            | Reason::AnswerUnreadable => true,
         }
     }
 }

@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
-use super::{AfterRecord, Phase, Stream};
+use super::{AfterRecord, AnswerStep, Phase, Stream};
 use crate::approval::{self, Answer, Question};
 use crate::denial::TicketInfo;
 use crate::effect::{CallAnswer, Counter, Effect, Level, Now};
 use crate::ext_authz::Change;
+use crate::mask::Format;
 use crate::patience;
 use crate::policy::{Approval, Delivery, Mode};
 use crate::reason::Reason;
@@ -21,22 +22,33 @@ const AGAIN_MS: (u64, u64) = (250, 4_000);
 /// A held request.
 #[derive(Debug)]
 pub(super) struct Hold {
-    approval: Approval,
+    pub(super) approval: Approval,
     /// What the rule says to the caller.
-    text: String,
-    until: Now,
+    pub(super) text: String,
+    pub(super) until: Now,
     /// Milliseconds from the beginning to `until`.
     pub(super) whole_ms: u64,
-    attempts: u32,
-    fingerprint: String,
-    body_sha256: String,
-    body_size: usize,
+    pub(super) attempts: u32,
+    pub(super) fingerprint: String,
+    pub(super) body_sha256: String,
+    pub(super) body_size: usize,
     /// Id, approver, time; as far as they are known.
     pub(super) given: approval::Given,
     /// What the service's yes changes of the request.
     pub(super) request_changes: Vec<Change>,
     /// What it changes of the answer.
     pub(super) response_changes: Vec<Change>,
+    /// The answer that waits; the request itself if there is none.
+    pub(super) answer: Option<approval::Shown>,
+}
+
+/// An answer that is being collected.
+#[derive(Debug)]
+pub(super) struct HeldAnswer {
+    pub(super) status: u16,
+    pub(super) content_type: String,
+    pub(super) format: Format,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Stream {
@@ -76,6 +88,7 @@ impl Stream {
             given: approval::Given::default(),
             request_changes: Vec::new(),
             response_changes: Vec::new(),
+            answer: None,
         });
         self.outcome.decision = Decision::Held;
         self.effects.push(Effect::Count(Counter::Held, 1));
@@ -116,6 +129,7 @@ impl Stream {
             body_sha256: &hold.body_sha256,
             body_size: hold.body_size,
             body: &self.captured,
+            answer: hold.answer.as_ref(),
             operations: &self.operations,
             rule: self.outcome.rule.as_deref(),
             reason: Some(hold.text.as_str()).filter(|t| !t.is_empty()),
@@ -127,7 +141,10 @@ impl Stream {
         };
         let call = approval::ask(service, &question);
         self.effects.push(Effect::Call(call));
-        self.phase = Phase::Ask;
+        self.phase = match hold.answer {
+            Some(_) => Phase::Answer(AnswerStep::Ask),
+            None => Phase::Ask,
+        };
     }
 
     /// Takes the service's answer.
@@ -153,7 +170,13 @@ impl Stream {
                     hold.response_changes = response;
                 }
                 self.outcome.decision = Decision::HeldApproved;
-                self.release(now);
+                match self.phase {
+                    Phase::Answer(_) => {
+                        self.effects.push(Effect::ResumeResponse);
+                        self.phase = Phase::Released;
+                    }
+                    _ => self.release(now),
+                }
             }
             Answer::Refused {
                 text,
@@ -217,7 +240,10 @@ impl Stream {
         if !again || at > hold.until {
             return self.refuse(worker, Reason::ApprovalUnavailable, why, now);
         }
-        self.phase = Phase::AskAgain;
+        self.phase = match hold.answer {
+            Some(_) => Phase::Answer(AnswerStep::AskAgain),
+            None => Phase::AskAgain,
+        };
         self.deadline = Some(at);
         worker.wake_at(at, self.id);
     }

@@ -110,7 +110,7 @@ impl Stream {
                     now,
                 );
             }
-            Phase::New | Phase::Drain(_) | Phase::Released | Phase::Replied => {}
+            Phase::New | Phase::Drain(_) | Phase::Released | Phase::Answer(_) | Phase::Replied => {}
         }
     }
 
@@ -152,6 +152,8 @@ impl Stream {
         let request = policy::Request::new(identity, connection, &self.head, body, now.seconds());
         let verdict = policy.judge(&request, &self.operations);
         self.outcome.rule = verdict.rule.map(|r| r.name.clone());
+        let looking = policy.answer_rules(&request, &self.operations);
+        self.plan_answer(looking);
         match verdict.action {
             Action::Allow => self.forward(worker, Decision::Allowed, now),
             Action::RequireApproval => {

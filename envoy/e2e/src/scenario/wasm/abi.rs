@@ -67,9 +67,15 @@ fn streams(linker: &mut Linker<State>) -> Result<(), Error> {
     linker.func_wrap(
         "env",
         "proxy_continue_stream",
-        |mut c: Caller<'_, State>, _kind: u32| {
+        |mut c: Caller<'_, State>, kind: u32| {
             let id = c.data().effective;
-            Status::from(c.data_mut().host.resume(id)) as i32
+            let host = &mut c.data_mut().host;
+            // `WasmStreamType`: 0 is a request, 1 a response.
+            let resumed = match kind {
+                1 => host.resume_response(id),
+                _ => host.resume(id),
+            };
+            Status::from(resumed) as i32
         },
     )?;
     linker.func_wrap(
