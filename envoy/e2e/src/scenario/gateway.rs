@@ -362,7 +362,8 @@ impl<F: Filter> Gateway<F> {
         if trailers && !self.stream(id)?.reset {
             flow = self.filter.response_trailers(id)?;
         }
-        if flow == Flow::Pause && !self.let_go(passage)? {
+        let reset = self.stream(id)?.reset;
+        if flow == Flow::Pause && !reset && !self.let_go(passage)? {
             return Ok(());
         }
         let stream = self.stream(id)?;

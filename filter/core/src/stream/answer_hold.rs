@@ -22,8 +22,12 @@ use crate::record::{Captured, Decision};
 use crate::worker::Worker;
 
 impl Stream {
-    /// Notes which rules will look at the answer, and the digest of the request that it answers.
-    pub(super) fn plan_answer(&mut self, rules: Vec<usize>) {
+    /// Notes which rules will look at the answer, and the digest of the request that it answers. A policy
+    /// that only observes holds nothing.
+    pub(super) fn plan_answer(&mut self, mut rules: Vec<usize>) {
+        if self.policy.mode == Mode::Observe {
+            rules.clear();
+        }
         if !rules.is_empty() {
             let body = self.replacement.as_deref().unwrap_or(&self.body);
             self.request_sha256 = crate::hex(&Sha256::digest(body));
@@ -55,7 +59,7 @@ impl Stream {
         };
         if held.bytes.len().saturating_add(bytes.len()) > most {
             self.response.held = None;
-            return self.refuse_response(Reason::AnswerTooLarge);
+            return self.refuse_response(Reason::AnswerUnreadable);
         }
         held.bytes.extend_from_slice(bytes);
         if !end {
@@ -94,12 +98,6 @@ impl Stream {
             return;
         };
         self.outcome.rule = Some(rule.name.clone());
-        if policy.mode == Mode::Observe {
-            self.outcome.reason = Some(Reason::ApprovalPending);
-            self.outcome.decision = Decision::Observed;
-            self.phase = Phase::Released;
-            return;
-        }
         self.ask_about(worker, rule, &held, paths, now);
     }
 

@@ -151,8 +151,8 @@ impl Stream {
         let body = self.judged_body(&self.body);
         let request = policy::Request::new(identity, connection, &self.head, body, now.seconds());
         let verdict = policy.judge(&request, &self.operations);
-        self.outcome.rule = verdict.rule.map(|r| r.name.clone());
         let looking = policy.answer_rules(&request, &self.operations);
+        self.outcome.rule = verdict.rule.map(|r| r.name.clone());
         self.plan_answer(looking);
         match verdict.action {
             Action::Allow => self.forward(worker, Decision::Allowed, now),
