@@ -139,9 +139,12 @@ fn find(c: &Connection, selection: &Selection) -> Result<Found, StoreError> {
                     items.push(item);
                 }
                 Kind::Policy => {
-                    let known = word("digest").and_then(|digest| policies.get_mut(digest));
-                    if let Some((_, text)) = known {
-                        *text = Some(Value::Object(item.attributes.clone()));
+                    let digest = word("countersign.policy.digest");
+                    let document = word("countersign.policy.document");
+                    let known = digest.and_then(|digest| policies.get_mut(digest));
+                    // Every worker tells it; once is enough here.
+                    if let (Some((_, text @ None)), Some(document)) = (known, document) {
+                        *text = serde_json::from_str(document).ok();
                         items.push(item);
                     }
                 }
@@ -212,7 +215,12 @@ fn write(
     let policies: Map<String, Value> = found
         .policies
         .iter()
-        .map(|(digest, (times, text))| (digest.clone(), json!({ "records": times, "entry": text })))
+        .map(|(digest, (times, text))| {
+            (
+                digest.clone(),
+                json!({ "records": times, "document": text }),
+            )
+        })
         .collect();
     pack.add("policies.json", &pretty(&policies.into()))?;
     let mut ledger = Vec::new();

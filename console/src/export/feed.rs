@@ -91,6 +91,7 @@ pub fn page(
         let item = match entry.kind {
             Kind::Record => record(c, entry)?,
             _ if whole => None,
+            Kind::Policy => record(c, entry)?,
             _ => entry.value()?.map(|value| Item {
                 index: entry.index,
                 kind: entry.kind,
@@ -127,7 +128,7 @@ fn record(c: &Connection, entry: &Entry) -> Result<Option<Item>, StoreError> {
     let record = read::stored_record(c, entry)?;
     Ok(record.map(|record| Item {
         index: record.index,
-        kind: Kind::Record,
+        kind: entry.kind,
         worker: record.worker,
         seq: record.seq,
         received_at: record.received_at,

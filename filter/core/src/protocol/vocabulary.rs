@@ -48,7 +48,7 @@ const SPOKEN: &[(&str, Facets)] = &[
     ("content.write", ALL), ("content.delete", ALL),
     ("git:receive-pack", ALL), ("git:receive-pack-probe", REPO), ("git:upload-pack", REPO), ("git:upload-archive", REPO),
     ("git:lfs-upload", REF), ("git:lfs-lock", ALL), ("git:lfs-unlock", ALL),
-    ("git.unknown_write", REF), ("archive.read", REPO), ("auth.device_flow", NOTHING),
+    ("git.unknown_write", REF), ("archive.read", REPO),
     ("lfs.read", REPO), ("lfs.download", REPO), ("lfs.upload", REF), ("lfs.lock", ALL), ("lfs.unlock", ALL),
     ("chat.completion", NOTHING), ("chat.embedding", NOTHING), ("chat.session", NOTHING), ("chat.telemetry", NOTHING),
     ("chat.read", REPO), ("chat.manage", NOTHING), ("agent.start", REPO), ("agent.unknown_write", REPO),
@@ -57,7 +57,7 @@ const SPOKEN: &[(&str, Facets)] = &[
     ("model.image", NOTHING), ("model.audio", NOTHING), ("model.realtime", NOTHING), ("model.delete", NOTHING),
     ("model.unknown_write", NOTHING),
     ("mcp.call", REPO), ("mcp.protocol", NOTHING), ("mcp.toolset", NOTHING), ("mcp.remote", NOTHING), ("mcp.read", REPO),
-    ("mcp.unknown_write", NOTHING), ("mcp.resource", NOTHING),
+    ("mcp.unknown_write", NOTHING), ("mcp.resource", NOTHING), ("auth.device_flow", NOTHING),
 ];
 
 /// Names of which any may come: an API's methods, others' tools, mutations of tomorrow.
