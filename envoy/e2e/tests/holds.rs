@@ -35,7 +35,15 @@ fn asking() -> Value {
         json!({"operations": ["content.write"], "paths": [paths]})
     };
     let prompts = |group: &str| json!({"operations": ["chat.completion"], "groups": [group]});
+    let mut edits = rule(
+        "auth-edits",
+        json!({"operations": ["chat.completion"], "groups": ["editors"]}),
+        "60s",
+    );
+    edits["hold"] = "response".into();
+    edits["paths"] = json!(["src/auth/**"]);
     json!([
+        edits,
         rule("files", files("held"), "60s"),
         rule("files-brief", files("brief"), "1s"),
         rule("prompts", prompts("prompters"), "60s"),
@@ -291,7 +299,7 @@ fn the_console_may_die_at_every_step() {
             .bearer(&token)
             .json(&json!({"message": "m", "content": "aGVsZAo=", "branch": "main"}))
     };
-    let mut die = |stack: &mut Stack| {
+    let die = |stack: &mut Stack| {
         stack.console.kill().unwrap();
         stack.restart_console().unwrap();
     };
@@ -341,6 +349,118 @@ fn the_console_may_die_at_every_step() {
     );
     // Killed between the yes and its use it may have to be asked about anew; never does it run twice.
     assert!(stack.seen_by("held").unwrap().len() <= 1);
+}
+
+/// A model's answer that proposes to change a file, streamed to the SDK.
+const EDIT: &str = r#"
+import os, openai
+client = openai.OpenAI(base_url=os.environ["GATEWAY"] + "/copilot", api_key=os.environ["TOKEN"])
+said = ""
+try:
+    for chunk in client.chat.completions.create(model="gpt-4.1", stream=True,
+            tools=[{"type": "function", "function": {"name": "edit_file", "parameters": {"type": "object"}}}],
+            messages=[{"role": "user", "content": "call: edit_file {\"path\": \"" + os.environ["FILE"] + "\", \"text\": \"x\"}"}]):
+        for choice in chunk.choices:
+            for call in choice.delta.tool_calls or []:
+                said += call.function.arguments or ""
+    print("edit:", said)
+except openai.APIStatusError as error:
+    print("denied:", error.status_code, error.message)
+"#;
+
+#[test]
+fn a_generated_edit_of_a_guarded_file_reaches_its_agent_once_a_person_has_read_it() {
+    let stack = SHARED.get().unwrap();
+    let lead = stack
+        .person("editor-in-chief", &["platform-leads"])
+        .unwrap();
+    let token = |name: &str| stack.token(name, &["agents", "editors"]).unwrap();
+    let edit = |token: &str, file: &str| python(&stack, token, EDIT, file, "");
+
+    let free = token("edits-free");
+    let Some(told) = edit(&free, "src/web/page.rs") else {
+        return;
+    };
+    assert!(told.text.contains("src/web/page.rs"), "{}", told.text);
+
+    let file = "src/auth/login.rs";
+    let held = token("edits-approved");
+    let told = while_it_waits(
+        || edit(&held, file),
+        || {
+            let approval = lead.asked("the edit", of("edits-approved")).unwrap();
+            let summary = approval["question"]["summary"].as_str().unwrap();
+            assert!(summary.contains(file), "{approval}");
+            lead.approve(&approval).unwrap();
+        },
+    );
+    assert!(
+        told.text.contains("edit: ") && told.text.contains(file),
+        "{}",
+        told.text
+    );
+
+    let held = token("edits-refused");
+    let told = while_it_waits(
+        || edit(&held, file),
+        || {
+            let approval = lead.asked("the edit", of("edits-refused")).unwrap();
+            lead.refuse(&approval, "Not without a test.").unwrap();
+        },
+    );
+    assert!(told.text.contains("denied: 451"), "{}", told.text);
+    assert!(told.text.contains("Not without a test."), "{}", told.text);
+    assert!(!told.text.contains("edit: "), "{}", told.text);
+    let record = lead.exchanges_of("edits-refused", 1).unwrap();
+    assert_eq!(record[0]["decision"], "held_refused", "{record:?}");
+}
+
+#[test]
+fn no_approval_outlives_the_policy_it_was_given_under() {
+    let mut stack = Stack::start_with(&options()).unwrap();
+    let lead = stack.person("lead", &["platform-leads"]).unwrap();
+    let token = stack.token("slow", &["agents"]).unwrap();
+    let url = format!(
+        "{}/api/v3/repos/acme/web/contents/docs/brief/slow.md",
+        stack.gateway()
+    );
+    let ask = Curl::new("PUT", &url)
+        .mark("slow")
+        .bearer(&token)
+        .json(&json!({"message": "m", "content": "aGVsZAo=", "branch": "main"}));
+    let now_runs = |stack: &mut Stack, change: &dyn Fn(&mut Value)| {
+        let file = stack.folder().join("envoy.yaml");
+        let mut bootstrap: Value =
+            serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let place = concat!(
+            "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config",
+            "/http_filters/0/typed_config/config/configuration/value"
+        );
+        change(bootstrap.pointer_mut(place).unwrap());
+        std::fs::write(&file, bootstrap.to_string()).unwrap();
+        stack.envoy.kill().unwrap();
+        stack.restart_envoy().unwrap();
+    };
+    assert_eq!(ask.run().unwrap().reason(), "approval_pending");
+    lead.approve(&open(&lead, "slow")).unwrap();
+    // A policy that denies it now.
+    now_runs(&mut stack, &|policy| {
+        let rule = policy::rule(policy, "files-brief").unwrap();
+        rule["action"] = "deny".into();
+        rule.as_object_mut().unwrap().remove("approval");
+    });
+    let denied = ask.run().unwrap();
+    assert_eq!(denied.reason(), "rule_denied", "{}", denied.text());
+    // One that asks again, in other words: it was not this that was approved.
+    now_runs(&mut stack, &|policy| {
+        let approval = json!({"reviewers": {"groups": ["platform-leads"]}, "hold": "2s"});
+        let rule = policy::rule(policy, "files-brief").unwrap();
+        rule["action"] = "require_approval".into();
+        rule["approval"] = approval;
+    });
+    let pending = ask.run().unwrap();
+    assert_eq!(pending.reason(), "approval_pending", "{}", pending.text());
+    assert!(stack.seen_by("slow").unwrap().is_empty());
 }
 
 /// One of Envoy's gauges.
