@@ -17,6 +17,7 @@ use super::{Encoder, Format, report};
 use crate::approvals;
 use crate::clock::{Clock, Millis, parse_moment, rfc3339};
 use crate::data_folder::DataFolder;
+use crate::exchanges::command::read_query;
 use crate::failure::Failure;
 use crate::intake::record::text;
 use crate::ledger::{Kind, bundle, checkpoint, keys};
@@ -43,6 +44,9 @@ pub struct Evidence {
     /// Of this identity: subject or e-mail address
     #[arg(long, value_name = "WHO")]
     user: Option<String>,
+    /// Of exchanges that this search finds, as in `op:ref.push repo:acme/*`
+    #[arg(long, short = 'q', value_name = "QUERY")]
+    query: Option<String>,
     /// The file to make
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -76,6 +80,7 @@ pub fn evidence(asked: &Evidence) -> Result<(), Failure> {
         user: asked.user.clone(),
         since: moment(&asked.from)?,
         until: moment(&asked.to)?,
+        query: read_query(asked.query.as_deref(), now)?,
     };
     let store = DataFolder::open(&asked.data)?.store()?;
     let unwritable = |error: String| Failure::plain(format!("{}: {error}", asked.out.display()));
