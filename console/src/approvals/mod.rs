@@ -14,10 +14,12 @@
 pub mod book;
 pub mod desk;
 pub mod endpoint;
+pub mod grpc;
 pub mod question;
 pub mod words;
 
 mod decide;
+mod plain;
 mod read;
 
 pub(crate) use decide::objection;
