@@ -14,6 +14,7 @@
 pub mod book;
 pub mod desk;
 pub mod endpoint;
+pub mod others;
 pub mod question;
 pub mod words;
 

@@ -63,10 +63,17 @@ pub fn keep(c: &Connection, now: Millis, records: &[Record]) -> Result<Kept, Sto
     if kept.stored > 0 {
         for worker in workers.values() {
             c.prepare_cached(
-                "UPDATE workers SET last_at = max(last_at, ?2), highest = ?3, records = records + ?4,
-                   dropped = max(dropped, ?5) WHERE id = ?1",
+                "UPDATE workers SET last_at = CASE WHEN last_at < ?2 THEN ?2 ELSE last_at END,
+                   highest = ?3, records = records + ?4,
+                   dropped = CASE WHEN dropped < ?5 THEN ?5 ELSE dropped END WHERE id = ?1",
             )?
-            .execute(params![worker.id, now, worker.highest, worker.fresh, worker.dropped])?;
+            .execute(params![
+                worker.id,
+                now,
+                worker.highest,
+                worker.fresh,
+                worker.dropped
+            ])?;
         }
     }
     Ok(kept)

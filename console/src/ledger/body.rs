@@ -71,7 +71,8 @@ impl Body {
         };
         c.prepare_cached(
             "INSERT INTO bodies (sha256, size, codec, data, last_entry) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (sha256) DO UPDATE SET last_entry = max(last_entry, excluded.last_entry)",
+             ON CONFLICT (sha256) DO UPDATE SET last_entry = excluded.last_entry
+               WHERE excluded.last_entry > bodies.last_entry",
         )?
         .execute(params![
             self.sha256,

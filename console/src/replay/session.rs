@@ -285,7 +285,8 @@ pub fn sessions(
         .prepare_cached(
             "SELECT session, max(at) AS last FROM
                (SELECT session, at FROM exchanges
-                WHERE at < ?1 AND (?2 IS NULL OR user_id = ?2) ORDER BY at DESC, id DESC LIMIT ?3)
+                WHERE at < ?1 AND (CAST(?2 AS TEXT) IS NULL OR user_id = ?2)
+                ORDER BY at DESC, id DESC LIMIT ?3) AS newest
              WHERE session IS NOT NULL GROUP BY session ORDER BY last DESC LIMIT ?4",
         )?
         .query_map(

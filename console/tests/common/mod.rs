@@ -70,7 +70,7 @@ impl Console {
         drop(router);
         drop(stop);
         app.store
-            .write(move |c| countersign::approvals::book::forget_waiters(c, now))
+            .write(move |c| countersign::approvals::book::forget_waiters(c, now, ""))
             .await
             .unwrap();
         drop(app);
