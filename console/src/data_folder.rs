@@ -130,11 +130,9 @@ impl Where {
     /// The folder, made if it is not there, with the database that goes with it.
     pub fn folder(&self) -> Result<DataFolder, Failure> {
         let mut folder = DataFolder::open_or_make(self.data.as_deref().ok_or_else(nowhere)?)?;
-        folder.shared = self
-            .database
-            .as_ref()
-            .map(DatabaseUrl::target)
-            .transpose()?;
+        if let Some(url) = &self.database {
+            folder = folder.sharing(url.target()?);
+        }
         Ok(folder)
     }
 
@@ -206,6 +204,12 @@ impl DataFolder {
             path: path.to_owned(),
             shared: None,
         })
+    }
+
+    /// The same, of a console that shares a database.
+    pub fn sharing(mut self, target: Target) -> Self {
+        self.shared = Some(target);
+        self
     }
 
     /// Opens a folder that a console has used before.

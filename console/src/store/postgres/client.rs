@@ -190,6 +190,13 @@ impl Client {
         }
     }
 
+    /// Drops what was prepared.
+    pub fn forget_statements(&self) {
+        if let Some(live) = &*self.live.borrow() {
+            live.statements.borrow_mut().clear();
+        }
+    }
+
     fn undo(&self) {
         // A connection that cannot even do this is lost, and with it the transaction.
         let _ = self.batch("ROLLBACK");

@@ -197,6 +197,14 @@ impl Connection {
         })
     }
 
+    /// Prepares every statement anew: tables have come to stand before others.
+    pub fn forget_statements(&self) {
+        match &self.0 {
+            Inner::Sqlite(c) => c.flush_prepared_statement_cache(),
+            Inner::Postgres(client) => client.forget_statements(),
+        }
+    }
+
     /// Says a word to every console of the database, this one included, once the transaction is
     /// committed. A console that is alone has nobody to say it to.
     pub fn tell(&self, word: &str) -> Result<()> {
