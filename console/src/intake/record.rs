@@ -57,6 +57,9 @@ pub struct Record {
     pub bodies: Vec<Body>,
 }
 
+/// The longest id of an exchange or a worker: an index has to hold it.
+const LONGEST_ID: usize = 512;
+
 /// One log record with the resource and the scope it came under; the previous version of the
 /// database stored it so.
 #[derive(Serialize, Deserialize)]
@@ -105,12 +108,13 @@ fn record(
     let half = Half::from_event_name(&name)
         .ok_or_else(|| format!("`{}` is not an event of Countersign", brief(&name)))?;
     let mut attributes = plain_attributes(log_record.attributes);
-    let exchange = text(&attributes, "countersign.exchange.id")
-        .ok_or("a record without countersign.exchange.id")?
-        .to_owned();
-    let worker = text(&attributes, "countersign.worker.id")
-        .ok_or("a record without countersign.worker.id")?
-        .to_owned();
+    let id = |key: &str| match text(&attributes, key) {
+        None => Err(format!("a record without {key}")),
+        Some(id) if id.len() > LONGEST_ID => Err(format!("{key} has more than {LONGEST_ID} bytes")),
+        Some(id) => Ok(id.to_owned()),
+    };
+    let exchange = id("countersign.exchange.id")?;
+    let worker = id("countersign.worker.id")?;
     let seq = attributes
         .get("countersign.worker.seq")
         .and_then(Value::as_i64)

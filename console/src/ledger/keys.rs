@@ -114,7 +114,8 @@ impl KeyFile {
                 "{} does not have the ledger's signing key ({current})",
                 self.0.display()
             ),
-            "Put the key back, or start a new one: `countersign ledger keys rotate --lost --data DIR`.",
+            "Put the key back. Copy it from another console's folder, where several share a database. \
+             Or start a new one: `countersign ledger keys rotate --lost --data DIR`.",
         ))
     }
 

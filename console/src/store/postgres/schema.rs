@@ -166,8 +166,8 @@ CREATE FUNCTION countersign_next_exchange() RETURNS BIGINT LANGUAGE sql AS
   'SELECT coalesce(max(id), 0) + 1 FROM exchanges';
 ALTER TABLE exchanges ALTER COLUMN id SET DEFAULT countersign_next_exchange();
 CREATE INDEX exchanges_at ON exchanges (at, id);
-CREATE INDEX exchanges_user ON exchanges (user_id, at, id);
-CREATE INDEX exchanges_session ON exchanges (session, at, id);
+CREATE INDEX exchanges_user ON exchanges (substr(user_id, 1, 200), at, id);
+CREATE INDEX exchanges_session ON exchanges (substr(session, 1, 200), at, id);
 CREATE INDEX exchanges_open ON exchanges (at) WHERE has_outcome = 0;
 CREATE TABLE exchange_entries (
     entry    BIGINT PRIMARY KEY,
