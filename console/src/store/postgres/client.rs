@@ -314,7 +314,7 @@ impl Live {
         if let Some(known) = self.statements.borrow().get(sql) {
             return Ok(known.clone());
         }
-        let statement = self.run(self.client.prepare(&numbered(sql)))?;
+        let statement = self.run(self.client.prepare(&translated(sql)))?;
         let mut statements = self.statements.borrow_mut();
         if statements.len() >= STATEMENTS {
             statements.clear();
@@ -340,9 +340,17 @@ fn settings(role: Role) -> &'static str {
     }
 }
 
-/// `?1` as PostgreSQL writes it.
-fn numbered(sql: &str) -> String {
-    sql.replace('?', "$")
+/// A statement as PostgreSQL writes it: `$1` for `?1`, and what is to be done where a row is there
+/// already behind the row.
+fn translated(sql: &str) -> String {
+    let sql = sql.replace('?', "$");
+    match sql.contains("INSERT OR IGNORE INTO") {
+        true => format!(
+            "{} ON CONFLICT DO NOTHING",
+            sql.replace("INSERT OR IGNORE INTO", "INSERT INTO")
+        ),
+        false => sql,
+    }
 }
 
 impl From<tokio_postgres::Error> for Error {

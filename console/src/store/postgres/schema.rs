@@ -7,6 +7,10 @@ pub const BASE: usize = 5;
 /// Text is compared byte by byte, as SQLite does. Row numbers that the search index counts with are
 /// counted without gaps, by functions rather than sequences: made anew, they have to be the same.
 pub const BASELINE: &str = r#"
+-- Of two numbers, as SQLite has it.
+CREATE FUNCTION max(BIGINT, BIGINT) RETURNS BIGINT LANGUAGE sql IMMUTABLE AS 'SELECT greatest($1, $2)';
+CREATE FUNCTION min(BIGINT, BIGINT) RETURNS BIGINT LANGUAGE sql IMMUTABLE AS 'SELECT least($1, $2)';
+
 CREATE TABLE meta (
     key   TEXT COLLATE "C" PRIMARY KEY,
     value TEXT NOT NULL
