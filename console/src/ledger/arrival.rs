@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::body;
-use super::entry::{Kind, append_many, count};
+use super::entry::{append_many, count};
 use crate::clock::Millis;
 use crate::intake::record::Record;
 use crate::store::StoreError;
@@ -96,8 +96,8 @@ fn append(c: &Connection, now: Millis, new: &[(i64, &Record)]) -> Result<(), Sto
         .collect();
     c.prepare_cached("INSERT INTO arrivals (worker, seq, digest, entry) VALUES (?1, ?2, ?3, ?4)")?
         .execute_many(&arrivals)?;
-    let entries = indexed().map(|(index, (_, record))| (index, record.value.as_str()));
-    append_many(c, now, Kind::Record, entries)?;
+    let entries = indexed().map(|(index, (_, record))| (index, record.kind, record.value.as_str()));
+    append_many(c, now, entries)?;
     let bodies = indexed()
         .flat_map(|(index, (_, record))| record.bodies.iter().map(move |body| (index, body)));
     body::keep_many(c, bodies)

@@ -101,33 +101,31 @@ pub fn append(c: &Connection, now: Millis, kind: Kind, value: &Value) -> Result<
     append_many(
         c,
         now,
-        kind,
-        [(index, value.to_string().as_str())].into_iter(),
+        [(index, kind, value.to_string().as_str())].into_iter(),
     )?;
     Ok(index)
 }
 
-/// Appends entries of one kind at the places that are given, which follow on what is there.
+/// Appends entries at the places that are given, which follow on what is there.
 pub(super) fn append_many<'a>(
     c: &Connection,
     now: Millis,
-    kind: Kind,
-    entries: impl Iterator<Item = (i64, &'a str)>,
+    entries: impl Iterator<Item = (i64, Kind, &'a str)>,
 ) -> Result<(), StoreError> {
-    let leaves: Vec<(i64, String, Hash)> = entries
-        .map(|(index, value)| {
+    let leaves: Vec<(i64, Kind, String, Hash)> = entries
+        .map(|(index, kind, value)| {
             let leaf = leaf(index, now, kind, value);
             let hash = leaf_hash(leaf.as_bytes());
-            (index, leaf, hash)
+            (index, kind, leaf, hash)
         })
         .collect();
     let rows: Vec<Vec<sql::Value<'_>>> = leaves
         .iter()
-        .map(|(index, leaf, hash)| {
+        .map(|(index, kind, leaf, hash)| {
             vec![
                 index.to_sql(),
                 now.to_sql(),
-                sql::Value::Text(kind.as_str()),
+                kind.to_sql(),
                 leaf.to_sql(),
                 hash.to_sql(),
             ]
