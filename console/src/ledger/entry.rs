@@ -125,7 +125,7 @@ pub(super) fn append_many<'a>(
             vec![
                 index.to_sql(),
                 now.to_sql(),
-                sql::Value::Text(kind.as_str()),
+                kind.to_sql(),
                 leaf.to_sql(),
                 hash.to_sql(),
             ]

@@ -44,6 +44,8 @@ pub fn environment(folder: &Path) -> Option<(&'static str, String)> {
 /// A PostgreSQL server of the tests' own, in a temporary folder, on a socket there.
 pub struct Server {
     pub folder: PathBuf,
+    #[allow(dead_code)] // It runs for as long as this is there.
+    running: Running,
     known: Mutex<HashMap<PathBuf, String>>,
 }
 
@@ -53,14 +55,8 @@ impl Server {
         static SERVER: OnceLock<Server> = OnceLock::new();
         SERVER.get_or_init(|| {
             let folder = initialised();
-            let data = folder.clone();
-            // It is to end with this program, and is told so by the thread that started it.
-            std::thread::spawn(move || {
-                let mut server = start(&data);
-                let ended = server.wait().unwrap();
-                panic!("the PostgreSQL server ended: {ended}");
-            });
             let server = Self {
+                running: Running::start(&folder),
                 folder,
                 known: Mutex::default(),
             };
@@ -167,21 +163,59 @@ pub fn initialised() -> PathBuf {
     folder
 }
 
-/// Starts the server of a folder. It ends with the thread that calls this.
-pub fn start(folder: &Path) -> Child {
-    as_server_user("postgres")
-        .arg("-D")
-        .arg(folder.join("data"))
-        .arg("-k")
-        .arg(folder)
-        .args(["-c", "listen_addresses=", "-c", "max_connections=200"])
-        // Nothing here has to outlive the machine.
-        .args(["-c", "fsync=off", "-c", "full_page_writes=off"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+/// A server that runs. It ends with this program, however that ends, and its folder goes with it: a
+/// shell waits for the end of its input.
+pub struct Running {
+    shell: Child,
+    folder: PathBuf,
+}
+
+impl Running {
+    /// Starts the server of a folder.
+    pub fn start(folder: &Path) -> Self {
+        let server = as_server_user("postgres");
+        let shell = Command::new("sh")
+            .args([
+                "-c",
+                r#"exec 3<&0; "$@" 3<&- & server=$!
+                   { read -r _ <&3; kill -QUIT $server; } & wait $server
+                   read -r _ <&3; rm -rf "$0""#,
+            ])
+            .arg(folder)
+            .arg(server.get_program())
+            .args(server.get_args())
+            .arg("-D")
+            .arg(folder.join("data"))
+            .arg("-k")
+            .arg(folder)
+            .args(["-c", "listen_addresses=", "-c", "max_connections=200"])
+            // Nothing here has to outlive the machine.
+            .args(["-c", "fsync=off", "-c", "full_page_writes=off"])
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self {
+            shell,
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// SIGKILL to the server itself.
+    pub fn kill(&self) {
+        let said = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        let server = said.lines().next().unwrap();
+        let killed = Command::new("kill").args(["-KILL", server]).status();
+        assert!(killed.unwrap().success());
+    }
+
+    /// Ends it and removes the folder.
+    pub fn end(mut self) {
+        drop(self.shell.stdin.take());
+        self.shell.wait().unwrap();
+    }
 }
 
 fn is_root() -> bool {

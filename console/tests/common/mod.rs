@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::response::Response;
+use countersign::approvals::others;
 use countersign::clock::{Clock, Millis};
 use countersign::ledger::keeper::Deriving;
 use countersign::people::{self, Person};
@@ -53,8 +54,11 @@ impl Console {
             Secret::new(KEY),
             "http://console.test",
             dev,
-            stopping,
+            stopping.clone(),
         );
+        if let Some(told) = app.store.attend(stopping) {
+            tokio::spawn(others::hear(app.clone(), told));
+        }
         Self {
             folder,
             router: router(app.clone()),

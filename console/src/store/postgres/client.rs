@@ -100,7 +100,9 @@ impl Client {
             Err(error) => {
                 self.next
                     .set((Instant::now() + pause, (pause * 2).min(PAUSE.1)));
-                *self.trouble.borrow_mut() = error.to_string();
+                if let Error::Lost(why) | Error::Refused(why) = &error {
+                    self.trouble.borrow_mut().clone_from(why);
+                }
                 Err(error)
             }
         }
