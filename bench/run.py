@@ -124,7 +124,7 @@ BUDGETS = {"REST": "15 µs or less", "GraphQL": "50 µs or less"}
 
 def judging():
     """What judging costs outside V8, from its own benchmark: name, figure with its yardsticks, budget."""
-    command = ["cargo", "bench", "--locked", "--quiet", "-p", "countersign-core", "--bench", "judge"]
+    command = ["cargo", "bench", "--locked", "--quiet", "--profile", "wasm", "-p", "countersign-core", "--bench", "judge"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     found = re.findall(r"^(.+?): ([\d.]+ µs), (.+)$", run.stdout, re.M) if run.returncode == 0 else []
     return [(name, cost, beside, BUDGETS.get(name.split()[0], "(information)")) for name, cost, beside in found]

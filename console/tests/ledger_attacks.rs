@@ -459,8 +459,7 @@ fn who_has_the_key_but_not_the_older_checkpoint_is_found() {
     connection
         .execute_batch("DELETE FROM seals; DELETE FROM checkpoints")
         .unwrap();
-    countersign::ledger::derive::reset(&connection).unwrap();
-    drop(connection);
+    countersign::ledger::derive::reset(&connection.into()).unwrap();
     std::fs::remove_file(forged.path().join("checkpoints.txt")).unwrap();
     // The console itself signs the new history, with the right key.
     let trail = Trail::open(forged.path(), common::NOON + 900_000);

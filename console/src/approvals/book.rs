@@ -3,13 +3,12 @@
 //! [`ask`], [`look`] and [`leave`] are the caller's side; `decide` is the reviewer's. A waiter is
 //! named by a random id: only the newest waiter of a fingerprint can use its approval.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
-
 use super::{Question, State, Step};
 use crate::clock::Millis;
 use crate::ledger::approval::{self, append_step};
 use crate::secret::random_id;
 use crate::store::StoreError;
+use crate::store::sql::{self, Connection, OptionalExtension, Row, params};
 
 /// How a caller's request stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +68,7 @@ struct Open {
 }
 
 impl Open {
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+    fn from_row(row: &Row<'_>) -> sql::Result<Self> {
         Ok(Self {
             id: row.get("id")?,
             state: row.get("state")?,

@@ -1,12 +1,11 @@
 //! The reviewer's side: approve or refuse, once, by somebody who may.
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use super::book::{expire, note};
 use super::{Question, State, Step};
 use crate::clock::Millis;
 use crate::people::Person;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, params};
 
 /// A decision that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -26,7 +26,7 @@ pub use desk::Desk;
 pub use question::Question;
 pub use read::{Approval, Event, Vote, events, find, list, pending_count};
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use crate::store::sql::{self, FromSql, ToSql, Value, ValueRef};
 
 /// What an approval is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,14 +71,14 @@ impl State {
 }
 
 impl ToSql for State {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        self.as_str().to_sql()
+    fn to_sql(&self) -> Value<'_> {
+        Value::Text(self.as_str())
     }
 }
 
 impl FromSql for State {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Self::from_word(value.as_str()?).ok_or(FromSqlError::InvalidType)
+    fn column_result(value: ValueRef<'_>) -> sql::Result<Self> {
+        Self::from_word(value.as_str()?).ok_or_else(|| value.is_no("a state"))
     }
 }
 

@@ -1,10 +1,9 @@
 //! Approvals as pages and the API show them.
 
-use rusqlite::{Connection, OptionalExtension, Row};
-
 use super::{Question, State};
 use crate::clock::Millis;
 use crate::store::StoreError;
+use crate::store::sql::{self, Connection, OptionalExtension, Row};
 
 /// One approval with everything that is known of it.
 #[derive(Clone, Debug)]
@@ -46,11 +45,9 @@ pub struct Event {
     pub note: Option<String>,
 }
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Approval> {
+fn from_row(row: &Row<'_>) -> sql::Result<Approval> {
     let question: String = row.get("question")?;
-    let question = Question::read(question.as_bytes()).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into())
-    })?;
+    let question = Question::read(question.as_bytes()).map_err(sql::Error::Unreadable)?;
     let waiter: Option<String> = row.get("waiter")?;
     let state: State = row.get("state")?;
     Ok(Approval {
@@ -112,7 +109,7 @@ pub fn list(
                     THEN 'expired' ELSE state END) IN (SELECT value FROM json_each(?1))
              ORDER BY asked_at DESC, rowid DESC LIMIT ?3",
         )?
-        .query_map(rusqlite::params![wanted, now, limit], from_row)?
+        .query_map(sql::params![wanted, now, limit], from_row)?
         .collect::<Result<_, _>>()?;
     rows.into_iter()
         .map(|row| {

@@ -7,11 +7,11 @@ use rsa::pkcs1v15;
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use rsa::signature::{SignatureEncoding, Signer as RsaSigner};
 use rsa::traits::PublicKeyParts;
-use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
 use crate::secret::{random_bytes, random_id};
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, params};
 
 const RSA_BITS: usize = 2048;
 

@@ -3,7 +3,6 @@
 //!
 //! All of it follows from the entries, taken in order: see [`crate::ledger::derive`].
 
-use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 
 use super::index;
@@ -11,6 +10,7 @@ use crate::clock::Millis;
 use crate::intake::record::{Half, text};
 use crate::ledger::read::StoredRecord;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, params};
 
 /// Operations of one exchange that are spelled out in lists; the page of the exchange has all.
 const IN_WORDS: usize = 4;

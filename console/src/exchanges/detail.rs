@@ -1,11 +1,11 @@
 //! Everything that is known of one exchange.
 
-use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 
 use super::Summary;
 use crate::ledger::read::{self, StoredRecord};
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension};
 
 /// An exchange and its records, in the order in which they came.
 #[derive(Clone, Debug, Serialize)]

@@ -1,7 +1,6 @@
 //! What the exchanges that were found have in common: values with their counts, and when they were.
 
 use roaring::RoaringBitmap;
-use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use super::index::{FACETS, Index, Kind};
@@ -9,6 +8,7 @@ use super::query::{Field, Query, Side, Wanted};
 use super::search::{Matches, kinds_of_decision};
 use crate::clock::Millis;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, params};
 
 /// The newest matches, whose values are the candidates of each facet.
 const SAMPLE: usize = 2000;

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use roaring::RoaringBitmap;
-use rusqlite::{Connection, OptionalExtension};
 
 use super::facets::decided;
 use super::index::{Index, Kind};
@@ -11,6 +10,7 @@ use super::query::Field;
 use super::search::Cursor;
 use crate::clock::Millis;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension};
 
 /// So many exchanges are looked through for the sessions of one page.
 const LOOKED_AT: usize = 20_000;

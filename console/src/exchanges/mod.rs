@@ -14,11 +14,11 @@ mod detail;
 pub use detail::{Detail, detail};
 pub use search::{Asked, Cursor, Found, SearchError, search, search_and_count};
 
-use rusqlite::{Connection, Row};
 use serde::Serialize;
 
 use crate::clock::Millis;
 use crate::store::StoreError;
+use crate::store::sql::{self, Connection, Row};
 use index::{Index, Kind};
 use query::Trait;
 
@@ -53,7 +53,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+    fn from_row(row: &Row<'_>) -> sql::Result<Self> {
         Ok(Self {
             row: row.get("id")?,
             exchange: row.get("exchange")?,

@@ -1,10 +1,10 @@
 //! Searches that somebody gave a name.
 
-use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use crate::clock::Millis;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, params};
 
 /// The table, for the store's schema.
 pub const SCHEMA: &str = "

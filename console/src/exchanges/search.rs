@@ -1,13 +1,13 @@
 //! Answering a query: which exchanges, newest first, page by page.
 
 use roaring::RoaringBitmap;
-use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Summary;
 use super::index::{Index, Kind, TooWide};
 use super::query::{Field, Pattern, Query, Side, Status, Term, Trait, Wanted, Words};
 use crate::clock::Millis;
 use crate::store::StoreError;
+use crate::store::sql::{self, Connection, OptionalExtension, params};
 
 /// The most exchanges on one page.
 pub const LARGEST_PAGE: u32 = 500;
@@ -80,8 +80,8 @@ pub enum SearchError {
     },
 }
 
-impl From<rusqlite::Error> for SearchError {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<sql::Error> for SearchError {
+    fn from(error: sql::Error) -> Self {
         Self::Store(error.into())
     }
 }
@@ -318,7 +318,7 @@ fn exchanges_named(c: &Connection, pattern: &Pattern) -> Result<Option<RoaringBi
     let mut found = RoaringBitmap::new();
     let mut seen = 0;
     while let Some(row) = rows.next()? {
-        let id = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        let id = row.get_ref(1)?.as_str()?;
         seen += 1;
         if !id.starts_with(first) {
             break;

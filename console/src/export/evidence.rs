@@ -7,7 +7,6 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use zip::ZipWriter;
@@ -22,6 +21,7 @@ use crate::failure::Failure;
 use crate::intake::record::text;
 use crate::ledger::{Kind, bundle, checkpoint, keys};
 use crate::store::StoreError;
+use crate::store::sql::Connection;
 
 const PAGE: u32 = 500;
 
@@ -88,7 +88,7 @@ pub fn evidence(asked: &Evidence) -> Result<(), Failure> {
     })?;
     let written = store.read_now(|c| {
         // One look at the ledger: what is proven is what is written.
-        let snapshot = c.unchecked_transaction()?;
+        let snapshot = c.snapshot()?;
         let found = find(&snapshot, &selection)?;
         Ok(write(&snapshot, now, &selection, &found, file).map(|()| found.items.len()))
     })?;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use rusqlite::Connection;
 use serde_json::{Map, Value};
 
 use crate::clock::Millis;
@@ -12,6 +11,7 @@ use crate::ledger::read::{self, Entry};
 use crate::ledger::{Kind, derive};
 use crate::replay::Exchange;
 use crate::store::StoreError;
+use crate::store::sql::{self, Connection};
 
 /// Which records are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -158,9 +158,7 @@ pub fn has_more_than_looks(c: &Connection, from: i64, until: i64) -> Result<bool
     Ok(c.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM entries WHERE idx >= ?1 AND idx < ?2 AND kind <> ?3)",
     )?
-    .query_row(rusqlite::params![from, until, Kind::Access], |row| {
-        row.get(0)
-    })?)
+    .query_row(sql::params![from, until, Kind::Access], |row| row.get(0))?)
 }
 
 impl Selection {

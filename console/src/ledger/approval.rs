@@ -1,12 +1,12 @@
 //! Steps of approvals as entries. The question goes with the first of them, its body kept apart.
 
-use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Map, Value, json};
 
 use super::body::{Body, Reference};
 use super::entry::{Kind, append};
 use crate::clock::Millis;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension};
 
 /// What stands for the body of a question's request.
 const BODY: &str = "question.request.body";

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::entry::Hash;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, params};
 
 /// Attributes of a record that are bodies, if they are text.
 pub const KEYS: &[&str] = &["countersign.request.body", "countersign.response.body"];

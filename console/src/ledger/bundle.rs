@@ -17,7 +17,6 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
 use super::body::{self, hex, references, unhex};
@@ -26,6 +25,7 @@ use super::read::Entry;
 use super::{checkpoint, keys, seal};
 use crate::clock::Millis;
 use crate::failure::Failure;
+use crate::store::sql::{self, Connection, params};
 use crate::store::{self, StoreError};
 
 const FORMAT: u32 = 1;
@@ -87,8 +87,8 @@ pub enum WriteError {
     Io(#[from] std::io::Error),
 }
 
-impl From<rusqlite::Error> for WriteError {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<sql::Error> for WriteError {
+    fn from(error: sql::Error) -> Self {
         Self::Store(error.into())
     }
 }
@@ -168,7 +168,7 @@ fn write_entries<W: Write>(
     let mut statement = c.prepare("SELECT idx, at, kind, leaf, hash FROM entries ORDER BY idx")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let entry = Entry::from_row(row)?;
+        let entry = Entry::from_row(&row)?;
         let wanted = match selection {
             Selection::All => true,
             Selection::Entries(wanted) => {
@@ -229,7 +229,7 @@ pub struct Read {
 /// Reads a bundle into a new database at `scratch`.
 pub fn read(bundle: impl BufRead, scratch: &Path) -> Result<Read, Failure> {
     let connection = store::empty(scratch)?;
-    let sql = |error: rusqlite::Error| Failure::plain(format!("the scratch database: {error}"));
+    let sql = |error: sql::Error| Failure::plain(format!("the scratch database: {error}"));
     connection
         .execute_batch("PRAGMA synchronous = off; BEGIN")
         .map_err(sql)?;
@@ -288,7 +288,7 @@ pub fn read(bundle: impl BufRead, scratch: &Path) -> Result<Read, Failure> {
 
 /// Nothing is checked here but that it can be kept: the verifier looks at what it says.
 fn insert(c: &Connection, line: &Line) -> Result<(), String> {
-    let said = |error: rusqlite::Error| error.to_string();
+    let said = |error: sql::Error| error.to_string();
     let add_entry = |index: i64, leaf: Option<&str>, hash: &[u8]| {
         let parsed: Option<serde_json::Value> = leaf.and_then(|l| serde_json::from_str(l).ok());
         let field = |key: &str| parsed.as_ref().and_then(|leaf| leaf.get(key));

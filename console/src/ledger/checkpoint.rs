@@ -5,13 +5,12 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
-
 use super::entry::count;
 use super::note::{Checkpoint, Note, is_signature, split_notes};
 use super::tree;
 use crate::clock::Millis;
 use crate::failure::Failure;
+use crate::store::sql::{self, Connection, OptionalExtension, Row, params};
 use crate::store::{Store, StoreError};
 
 /// A checkpoint as it is stored.
@@ -25,7 +24,7 @@ pub struct Stored {
     pub note: String,
 }
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Stored> {
+fn from_row(row: &Row<'_>) -> sql::Result<Stored> {
     Ok(Stored {
         size: row.get(0)?,
         at: row.get(1)?,

@@ -74,7 +74,7 @@ pub fn run(
             let out = BufWriter::new(File::create(&asked.output).map_err(failed)?);
             let written = store.read_now(|c| {
                 // One snapshot, while the console goes on.
-                let snapshot = c.unchecked_transaction()?;
+                let snapshot = c.snapshot()?;
                 Ok(bundle::write(&snapshot, now, &bundle::Selection::All, out))
             })?;
             print(&format!("{} entries", written?))?;
@@ -132,9 +132,7 @@ fn run_verify(
             against.beside.retain(|note| Note::parse(note).is_ok());
             let connection = store::read_only(&folder.database())?;
             // One snapshot, while a console may go on.
-            let snapshot = connection
-                .unchecked_transaction()
-                .map_err(StoreError::from)?;
+            let snapshot = connection.snapshot().map_err(StoreError::from)?;
             verify(&snapshot, &against)?
         }
         (None, Some(export)) => {

@@ -5,12 +5,12 @@
 //! acknowledged is found at once; under load it leaves it for when nobody waits, because an entry's
 //! place in the full-text index costs more than the entry.
 
-use rusqlite::Connection;
 use serde::Serialize;
 
 use super::entry::{Kind, count};
 use super::read;
 use crate::exchanges;
+use crate::store::sql::Connection;
 use crate::store::{StoreError, meta};
 
 /// Where the position stands in `meta`.

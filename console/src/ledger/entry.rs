@@ -1,12 +1,11 @@
 //! Entries: the leaves, and how they are written.
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, params};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::clock::Millis;
 use crate::store::StoreError;
+use crate::store::sql::{self, Connection, params};
 
 /// A hash of the tree.
 pub type Hash = [u8; 32];
@@ -61,15 +60,15 @@ impl Kind {
     }
 }
 
-impl ToSql for Kind {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        self.as_str().to_sql()
+impl sql::ToSql for Kind {
+    fn to_sql(&self) -> sql::Value<'_> {
+        sql::Value::Text(self.as_str())
     }
 }
 
-impl FromSql for Kind {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Self::from_word(value.as_str()?).ok_or(FromSqlError::InvalidType)
+impl sql::FromSql for Kind {
+    fn column_result(value: sql::ValueRef<'_>) -> sql::Result<Self> {
+        Self::from_word(value.as_str()?).ok_or_else(|| value.is_no("a kind"))
     }
 }
 

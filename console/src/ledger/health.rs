@@ -1,6 +1,5 @@
 //! How complete the ledger is, and how well it is proven.
 
-use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use super::derive::{self, Position};
@@ -8,6 +7,7 @@ use super::witness::{self, Witness};
 use super::{checkpoint, seal};
 use crate::clock::Millis;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, params};
 
 /// Gaps that are named, of each worker and of exchanges.
 const NAMED: i64 = 100;

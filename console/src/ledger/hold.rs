@@ -1,6 +1,5 @@
 //! Legal holds: what a hold covers is not deleted, however old it is.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -9,6 +8,7 @@ use crate::clock::Millis;
 use crate::intake::record::text;
 use crate::secret::random_id;
 use crate::store::StoreError;
+use crate::store::sql::{self, Connection, OptionalExtension, Row, params};
 
 /// What a hold covers. Everything that is given has to hold; a record without the value is covered
 /// by no filter that asks for it.
@@ -102,7 +102,7 @@ pub struct Hold {
     pub lifted_by: Option<String>,
 }
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<(String, Hold)> {
+fn from_row(row: &Row<'_>) -> sql::Result<(String, Hold)> {
     Ok((
         row.get("filter")?,
         Hold {

@@ -5,8 +5,6 @@
 //! not signed. Every 1,000 entries, and at least every half minute when there is something new, the
 //! seal is a checkpoint that leaves the database.
 
-use rusqlite::{Connection, params};
-
 use super::checkpoint::{self, CheckpointFile};
 use super::entry::{Hash, count};
 use super::keys::{KeyFile, announced};
@@ -14,6 +12,7 @@ use super::note::{Checkpoint, NoteKey};
 use super::tree::{self, Edge};
 use super::{derive, seal};
 use crate::clock::{Clock, Millis};
+use crate::store::sql::{Connection, params};
 use crate::store::{Keeper, StoreError};
 
 /// A backlog of so many entries is derived in the transaction that brought the last of them.

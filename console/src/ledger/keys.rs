@@ -8,7 +8,6 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 
 use super::entry::{Kind, append, count};
@@ -17,6 +16,7 @@ use super::{checkpoint, read, tree};
 use crate::clock::Millis;
 use crate::failure::Failure;
 use crate::secret::random_bytes;
+use crate::store::sql::Connection;
 use crate::store::{Store, StoreError};
 
 /// A key that the ledger has had.

@@ -1,12 +1,11 @@
 //! From the tables of the first schema to entries.
 
-use rusqlite::{Connection, params};
-
 use super::approval::{Step, append_step};
 use super::arrival;
 use crate::clock::Millis;
 use crate::intake::record::from_version_1;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, params};
 
 enum Old {
     Record(i64),

@@ -1,6 +1,5 @@
 //! Entries as the rest of the console reads them.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -9,6 +8,7 @@ use super::entry::{Hash, Kind};
 use crate::clock::Millis;
 use crate::intake::record::text;
 use crate::store::StoreError;
+use crate::store::sql::{self, Connection, OptionalExtension, Row, params};
 
 /// An entry as it stands in the database.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn from_row(row: &Row<'_>) -> sql::Result<Self> {
         Ok(Self {
             index: row.get("idx")?,
             at: row.get("at")?,

@@ -9,7 +9,6 @@
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
-use rusqlite::{Connection, params};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -20,6 +19,7 @@ use super::{derive, read};
 use crate::clock::Millis;
 use crate::intake::record::text;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, params};
 
 const DAY: Millis = 86_400_000;
 /// Kinds whose entries may be deleted. Who agreed to what stays, and takes little room.
@@ -230,7 +230,7 @@ fn for_each(
     )?;
     let mut rows = statement.query(params![from, to])?;
     while let Some(row) = rows.next()? {
-        visit(&read::Entry::from_row(row)?)?;
+        visit(&read::Entry::from_row(&row)?)?;
     }
     Ok(())
 }

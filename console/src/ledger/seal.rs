@@ -4,11 +4,10 @@
 //! which entry was the first to be changed, and there is no moment at which an acknowledged entry is
 //! not signed.
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use super::note::{Checkpoint, NoteKey};
 use super::tree::Edge;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, params};
 
 /// In a large commit every so many entries are sealed.
 pub const EVERY: u64 = 64;

@@ -4,11 +4,11 @@
 //! of the level below. Only full tiles are stored; the rest at the right edge is read from the
 //! entries, so that any subtree's root, and with it any proof, costs O(log n).
 
-use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use super::entry::{Hash, count};
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, params};
 
 /// Hashes in a tile.
 pub const WIDTH: i64 = 256;

@@ -1,10 +1,10 @@
-use rusqlite::Connection;
 use serde_json::json;
 
 use super::*;
 use crate::ledger::Kind;
 use crate::ledger::entry::{append, leaf_hash};
 use crate::store::Store;
+use crate::store::sql::Connection;
 
 /// RFC 6962's own definition, as it is written there.
 fn mth(leaves: &[Hash]) -> Hash {

@@ -6,13 +6,13 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use tokio::sync::watch;
 
 use super::checkpoint::{self, Stored};
 use crate::client::agent;
 use crate::clock::{Clock, Millis};
+use crate::store::sql::{self, Connection, OptionalExtension, Row, params};
 use crate::store::{Store, StoreError};
 
 /// How often is looked for a new checkpoint.
@@ -43,7 +43,7 @@ pub struct Witness {
     pub cosignature: Option<String>,
 }
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Witness> {
+fn from_row(row: &Row<'_>) -> sql::Result<Witness> {
     Ok(Witness {
         url: row.get("url")?,
         sent_size: row.get("sent_size")?,

@@ -1,11 +1,11 @@
 //! Reading the trail is itself on record: an `access` entry of the ledger, written before the answer.
 
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::clock::Millis;
 use crate::ledger::{self, Kind};
 use crate::store::StoreError;
+use crate::store::sql::Connection;
 
 /// What somebody looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]

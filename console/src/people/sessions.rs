@@ -1,11 +1,10 @@
 //! Sessions of the pages: a random token in a strict cookie, its hash in the database.
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use super::{Person, users};
 use crate::clock::Millis;
 use crate::secret::{hash_token, random_token};
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, params};
 
 /// A session ends this long after it began, whatever happens in it: one working day.
 pub const LIFETIME: Millis = 8 * 3600 * 1000;

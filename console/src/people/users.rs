@@ -1,11 +1,10 @@
 //! Adding, finding and removing people.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
-
 use super::Person;
 use crate::clock::Millis;
 use crate::secret::{hash_token, random_token};
 use crate::store::StoreError;
+use crate::store::sql::{self, Connection, OptionalExtension, Row, params};
 
 /// Why a person was not added.
 #[derive(Debug, thiserror::Error)]
@@ -73,17 +72,12 @@ pub fn by_secret(c: &Connection, secret: &str) -> Result<Option<Person>, StoreEr
     )
 }
 
-pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Person> {
+pub(super) fn from_row(row: &Row<'_>) -> sql::Result<Person> {
     let groups: String = row.get("groups")?;
     Ok(Person {
         name: row.get("name")?,
         email: row.get("email")?,
-        groups: serde_json::from_str(&groups).map_err(|error| {
-            rusqlite::Error::FromSqlConversionFailure(
-                0,
-                rusqlite::types::Type::Text,
-                Box::new(error),
-            )
-        })?,
+        groups: serde_json::from_str(&groups)
+            .map_err(|error| sql::Error::Unreadable(error.to_string()))?,
     })
 }

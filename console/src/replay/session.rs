@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::exchange::Exchange;
@@ -12,6 +11,7 @@ use crate::approvals;
 use crate::clock::Millis;
 use crate::exchanges;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, params};
 
 /// A longer pause ends a stretch of work.
 pub const IDLE: Millis = 30 * 60 * 1000;

@@ -1,6 +1,6 @@
 //! Single values about the data folder itself.
 
-use rusqlite::{Connection, OptionalExtension};
+use super::sql::{Connection, OptionalExtension};
 
 use super::StoreError;
 

@@ -10,15 +10,17 @@ mod scratch;
 mod writer;
 
 pub mod meta;
+pub mod sql;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::OpenFlags;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use scratch::Scratch;
+use sql::Connection;
 pub use writer::Keeper;
 use writer::{Job, Pending};
 
@@ -41,9 +43,9 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// SQLite's own error.
+    /// The database's own error.
     #[error("database: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sql(#[from] sql::Error),
     /// The queue of writes is full.
     #[error("the database is busy: too many writes wait")]
     Busy,
@@ -103,7 +105,7 @@ impl Store {
 
     /// As [`Store::open`], with what else is to happen at each commit.
     pub fn open_with(path: &Path, keeper: Box<dyn Keeper>) -> Result<Self, StoreError> {
-        let mut connection = Connection::open(path)?;
+        let connection = rusqlite::Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         // Each commit reaches the disk before it is answered.
@@ -112,7 +114,8 @@ impl Store {
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        schema::migrate(&mut connection)?;
+        let connection = Connection::from(connection);
+        schema::migrate(&connection)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let writer = writer::start(connection, queue, keeper)?;
         Ok(Self {
@@ -219,12 +222,7 @@ impl Readers {
         if let Some(connection) = idle {
             return Ok(connection);
         }
-        let connection = Connection::open_with_flags(
-            &self.path,
-            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )?;
-        connection.busy_timeout(BUSY)?;
-        Ok(connection)
+        Ok(open_to_read(&self.path)?)
     }
 
     fn put_back(&self, connection: Connection) {
@@ -237,20 +235,31 @@ impl Readers {
 
 /// A new database at `path` with the tables of this program.
 pub(crate) fn empty(path: &Path) -> Result<Connection, StoreError> {
-    let mut connection = Connection::open(path)?;
-    schema::migrate(&mut connection)?;
+    let connection = Connection::open(path)?;
+    schema::migrate(&connection)?;
     Ok(connection)
 }
 
 /// Opens the database at `path` to be read and by nobody changed: not even its schema is.
 pub(crate) fn read_only(path: &Path) -> Result<Connection, StoreError> {
-    let connection = Connection::open_with_flags(
+    let connection = open_to_read(path)?;
+    schema::must_be_newest(&connection)?;
+    Ok(connection)
+}
+
+fn open_to_read(path: &Path) -> sql::Result<Connection> {
+    let connection = rusqlite::Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     connection.busy_timeout(BUSY)?;
-    schema::must_be_newest(&connection)?;
-    Ok(connection)
+    Ok(connection.into())
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error.into())
+    }
 }
 
 fn job<T, F>(work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>)
@@ -311,7 +320,7 @@ mod tests {
         Store::open(&path).unwrap().close();
         let connection = Connection::open(&path).unwrap();
         connection
-            .pragma_update(None, "user_version", 1_000)
+            .execute_batch("PRAGMA user_version = 1000")
             .unwrap();
         drop(connection);
         assert!(matches!(

@@ -2,9 +2,8 @@
 
 use std::cmp::Ordering;
 
-use rusqlite::{Connection, TransactionBehavior};
-
 use super::StoreError;
+use super::sql::Connection;
 use crate::exchanges;
 use crate::ledger;
 
@@ -24,13 +23,13 @@ enum Step {
 }
 
 /// Brings the database to the newest schema, all steps in one transaction.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
     migrate_to(connection, STEPS.len())
 }
 
 /// Refuses a database that is not of this program's schema.
 pub(super) fn must_be_newest(connection: &Connection) -> Result<(), StoreError> {
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let found = version(connection)?;
     let known = STEPS.len() as i64;
     match found.cmp(&known) {
         Ordering::Equal => Ok(()),
@@ -39,9 +38,13 @@ pub(super) fn must_be_newest(connection: &Connection) -> Result<(), StoreError> 
     }
 }
 
-fn migrate_to(connection: &mut Connection, newest: usize) -> Result<(), StoreError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+fn version(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+fn migrate_to(connection: &Connection, newest: usize) -> Result<(), StoreError> {
+    let transaction = connection.begin()?;
+    let found = version(&transaction)?;
     let known = newest as i64;
     if found > known {
         return Err(StoreError::Newer { found, known });
@@ -55,7 +58,7 @@ fn migrate_to(connection: &mut Connection, newest: usize) -> Result<(), StoreErr
             }
         }
     }
-    transaction.pragma_update(None, "user_version", known)?;
+    transaction.execute_batch(&format!("PRAGMA user_version = {known}"))?;
     transaction.commit()?;
     Ok(())
 }

@@ -28,8 +28,8 @@ fn record(event: &str, seq: i64) -> Value {
 fn the_data_of_the_first_schema_become_entries() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
-    let mut old = Connection::open(&path).unwrap();
-    migrate_to(&mut old, 1).unwrap();
+    let old = Connection::open(&path).unwrap();
+    migrate_to(&old, 1).unwrap();
     for (seq, event, at) in [
         (1, "countersign.request", 1_000),
         (3, "countersign.outcome", 3_000),
@@ -37,7 +37,7 @@ fn the_data_of_the_first_schema_become_entries() {
         old.execute(
             "INSERT INTO records (worker, seq, digest, exchange, event, received_at, record)
              VALUES ('w-1', ?1, ?2, 'e-1', ?3, ?4, ?5)",
-            rusqlite::params![
+            crate::store::sql::params![
                 seq,
                 [seq as u8; 32],
                 event,

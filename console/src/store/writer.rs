@@ -4,11 +4,11 @@
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
+use super::sql::Connection;
 
 /// So many writes at most share one commit; more would only delay the first of them.
 const GROUP: usize = 512;
@@ -110,14 +110,14 @@ impl Handle {
 }
 
 pub(super) fn start(
-    mut connection: Connection,
+    connection: Connection,
     mut queue: mpsc::Receiver<Box<dyn Job>>,
     mut keeper: Box<dyn Keeper>,
 ) -> Result<Handle, StoreError> {
     let thread = std::thread::Builder::new()
         .name("database-writer".into())
         .spawn(move || {
-            while let Some(first) = next(&mut connection, &mut queue, keeper.as_mut()) {
+            while let Some(first) = next(&connection, &mut queue, keeper.as_mut()) {
                 let mut group = vec![first];
                 while group.len() < GROUP {
                     match queue.try_recv() {
@@ -125,7 +125,7 @@ pub(super) fn start(
                         Err(_) => break,
                     }
                 }
-                let committed = run_group(&mut connection, &mut group, keeper.as_mut());
+                let committed = run_group(&connection, &mut group, keeper.as_mut());
                 match &committed {
                     Ok(()) => keeper.after_commit(),
                     Err(error) => {
@@ -143,7 +143,7 @@ pub(super) fn start(
 
 /// The next job. Once none has come for a moment, the keeper works until one does.
 fn next(
-    connection: &mut Connection,
+    connection: &Connection,
     queue: &mut mpsc::Receiver<Box<dyn Job>>,
     keeper: &mut dyn Keeper,
 ) -> Option<Box<dyn Job>> {
@@ -172,27 +172,25 @@ fn next(
     }
 }
 
-fn idle_work(connection: &mut Connection, keeper: &mut dyn Keeper) -> Result<bool, StoreError> {
+fn idle_work(connection: &Connection, keeper: &mut dyn Keeper) -> Result<bool, StoreError> {
     // What can be done again need not reach the disk by itself; the next group's commit takes it along.
-    connection.pragma_update(None, "synchronous", "normal")?;
+    connection.execute_batch("PRAGMA synchronous = normal")?;
     let done = (|| {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = connection.begin()?;
         let more = keeper.when_idle(&transaction)?;
         transaction.commit()?;
         Ok(more)
     })();
-    connection.pragma_update(None, "synchronous", "full")?;
+    connection.execute_batch("PRAGMA synchronous = full")?;
     done
 }
 
 fn run_group(
-    connection: &mut Connection,
+    connection: &Connection,
     group: &mut [Box<dyn Job>],
     keeper: &mut dyn Keeper,
 ) -> Result<(), String> {
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(|error| error.to_string())?;
+    let transaction = connection.begin().map_err(|error| error.to_string())?;
     let mut any = false;
     for job in group.iter_mut() {
         any |= job.run(&transaction);

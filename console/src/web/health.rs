@@ -4,7 +4,6 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use rusqlite::Connection;
 
 use super::App;
 use super::auth::Auditor;
@@ -61,7 +60,7 @@ async fn page(app: &App, session: &Auditor) -> Result<Page, StoreError> {
     let now = app.clock.now();
     let (health, bytes) = app
         .store
-        .read(move |c| Ok((health(c, now)?, database_size(c)?)))
+        .read(move |c| Ok((health(c, now)?, c.size()?)))
         .await?;
     Ok(Page {
         frame: Frame::new(app, &session.0, "health", "Health").await?,
@@ -264,12 +263,4 @@ pub(super) fn warnings(app: &App, health: &Health, now: Millis) -> Vec<Warning> 
         None,
     );
     warnings
-}
-
-fn database_size(c: &Connection) -> Result<i64, StoreError> {
-    Ok(c.query_row(
-        "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
-        [],
-        |row| row.get(0),
-    )?)
 }

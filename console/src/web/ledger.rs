@@ -13,7 +13,7 @@ use super::App;
 use super::auth::{ApiAuditor, ApiCaller};
 use crate::ledger::entry::{Hash, count};
 use crate::ledger::{checkpoint, health, keys, read, tree};
-use crate::store::StoreError;
+use crate::store::{StoreError, sql};
 
 /// The newest checkpoint, as the signed note that it is.
 pub(super) async fn newest(State(app): State<App>, _caller: ApiCaller) -> Response {
@@ -41,7 +41,7 @@ pub(super) async fn inclusion(
     _caller: ApiAuditor,
     Query(asked): Query<Inclusion>,
 ) -> Response {
-    let work = move |c: &rusqlite::Connection| {
+    let work = move |c: &sql::Connection| {
         let size = size_or_newest(c, asked.size)?;
         if !(0..size).contains(&asked.index) || size > count(c)? {
             return Ok(Err("there is no such entry in a ledger of that size"));
@@ -75,7 +75,7 @@ pub(super) async fn consistency(
     _caller: ApiCaller,
     Query(asked): Query<Consistency>,
 ) -> Response {
-    let work = move |c: &rusqlite::Connection| {
+    let work = move |c: &sql::Connection| {
         let to = size_or_newest(c, asked.to)?;
         if asked.from < 0 || asked.from > to || to > count(c)? {
             return Ok(Err("the sizes are not those of two states of this ledger"));
@@ -117,7 +117,7 @@ pub(super) async fn completeness(State(app): State<App>, _caller: ApiAuditor) ->
     }
 }
 
-fn size_or_newest(c: &rusqlite::Connection, size: Option<i64>) -> Result<i64, StoreError> {
+fn size_or_newest(c: &sql::Connection, size: Option<i64>) -> Result<i64, StoreError> {
     Ok(match size {
         Some(size) => size,
         None => checkpoint::newest(c)?.map_or(0, |newest| newest.size),

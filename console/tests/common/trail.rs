@@ -16,7 +16,7 @@ use countersign::ledger::verify::{Against, Report, verify};
 use countersign::ledger::{arrival, hold, keys};
 use countersign::people::Person;
 use countersign::store::Store;
-use rusqlite::Connection;
+use countersign::store::sql::Connection;
 use serde_json::Value;
 
 use super::{NOON, batch, exchange, question};

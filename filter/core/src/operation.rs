@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// One named effect of a request: `repo.delete`, `ref.push`, `content.write`, `chat.completion`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Operation {
     /// `area.verb`, from the table in `protocol`.
     pub name: String,
@@ -58,7 +58,7 @@ impl Operation {
 }
 
 /// One attribute that a rule can constrain.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Target {
     /// The operation has no such attribute: a rule that asks for one does not match.
     #[default]
@@ -81,7 +81,7 @@ impl Target {
 }
 
 /// The files an operation touches.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Paths {
     /// It touches none.
     #[default]

@@ -18,12 +18,12 @@ pub use words::{readable, words};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Map, Value};
 
 use super::query::{Field, Trait, fold};
 use crate::clock::Millis;
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, params};
 
 /// The tables, for the store's schema.
 pub const SCHEMA: &str = "

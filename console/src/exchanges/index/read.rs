@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use roaring::RoaringBitmap;
-use rusqlite::{Connection, OptionalExtension, params};
 
 use super::values::{Kind, cut};
 use super::{RECORDS, bits, read_held};
 use crate::exchanges::query::{Field, Pattern, fold};
 use crate::store::StoreError;
+use crate::store::sql::{Connection, OptionalExtension, params};
 
 /// So many different values of one pattern are looked at.
 pub const MOST_VALUES: usize = 20_000;
@@ -34,7 +34,7 @@ impl Index<'_> {
         )?;
         let mut rows = statement.query([value])?;
         while let Some(row) = rows.next()? {
-            let stored = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+            let stored = row.get_ref(1)?.as_blob()?;
             found |= bits::rows(row.get(0)?, stored);
         }
         Ok(found)
@@ -123,7 +123,7 @@ impl Index<'_> {
         let mut rows = statement.query(params![kind.code(), folded])?;
         let mut numbers = Vec::new();
         while let Some(row) = rows.next()? {
-            let value = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+            let value = row.get_ref(1)?.as_str()?;
             if !value.starts_with(folded) {
                 break;
             }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
 use super::leaves::Seen;
@@ -10,6 +9,7 @@ use super::{Against, Report, What};
 use crate::ledger::body::{hex, unpack};
 use crate::ledger::entry::Hash;
 use crate::store::StoreError;
+use crate::store::sql::Connection;
 
 /// Checks every body, and that each one is there that an entry has and retention has not deleted.
 pub(super) fn check(

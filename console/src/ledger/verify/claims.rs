@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
-
 use super::trust::Trusted;
 use super::{Against, Report, What};
 use crate::ledger::keeper;
 use crate::ledger::note::{Checkpoint, Note};
 use crate::store::StoreError;
+use crate::store::sql::Connection;
 
 const ELSEWHERE: &str = "that was kept elsewhere";
 

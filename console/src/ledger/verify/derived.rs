@@ -1,10 +1,9 @@
 //! The tables that follow from the entries: made anew in a database of their own, and compared.
 
-use rusqlite::{Connection, OptionalExtension};
-
 use super::{Report, What, steps};
 use crate::exchanges;
 use crate::ledger::derive;
+use crate::store::sql::{Connection, OptionalExtension};
 use crate::store::{self, StoreError};
 
 /// Entries that are derived in one go.
@@ -28,7 +27,11 @@ const BESIDE: &[(&str, &str)] = &[
 
 /// Compares all of them.
 pub(super) fn check(c: &Connection, report: &mut Report) -> Result<(), StoreError> {
-    let Some(path) = c.path().map(str::to_owned) else {
+    let Some(path) = c
+        .sqlite()
+        .and_then(rusqlite::Connection::path)
+        .map(str::to_owned)
+    else {
         return Err(StoreError::Unreadable("the ledger is not a file".into()));
     };
     let scratch = store::Scratch::new()?;

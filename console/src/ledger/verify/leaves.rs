@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::Connection;
-use rusqlite::types::ValueRef;
 use serde_json::{Map, Value};
 
 use super::claims::{Claim, claims};
@@ -17,6 +15,7 @@ use crate::ledger::retain::Deleted;
 use crate::ledger::seal;
 use crate::ledger::tree::{self, Edge, TileBuilder};
 use crate::store::StoreError;
+use crate::store::sql::{self, Connection, ValueRef};
 
 /// What the entries say of bodies.
 #[derive(Default)]
@@ -95,7 +94,7 @@ pub(super) fn check(
     let mut statement = c.prepare("SELECT idx, at, kind, leaf, hash FROM entries ORDER BY idx")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let row = Row::read(row)?;
+        let row = Row::read(&row)?;
         let expected = pass.edge.size() as i64;
         if row.index != expected {
             pass.gap(expected, row.index, report);
@@ -110,7 +109,7 @@ pub(super) fn check(
 
 impl Row {
     /// Reads a row in which anything may stand.
-    fn read(row: &rusqlite::Row<'_>) -> Result<Self, StoreError> {
+    fn read(row: &sql::Row<'_>) -> Result<Self, StoreError> {
         let bytes = |column: usize| -> Result<Option<Vec<u8>>, StoreError> {
             Ok(match row.get_ref(column)? {
                 ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(bytes.to_vec()),
@@ -243,7 +242,7 @@ impl Pass<'_> {
             .c
             .prepare_cached("SELECT idx, at, kind, leaf, hash FROM entries WHERE idx = ?1")?;
         let mut rows = statement.query([index])?;
-        rows.next()?.map(Row::read).transpose()
+        rows.next()?.map(|row| Row::read(&row)).transpose()
     }
 
     /// The hash of an entry as the tile has it; nothing where no tile is full yet.

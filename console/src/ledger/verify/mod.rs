@@ -18,11 +18,11 @@ mod trust;
 
 use std::fmt;
 
-use rusqlite::Connection;
 use serde::Serialize;
 
 use super::note::Verifier;
 use crate::store::StoreError;
+use crate::store::sql::Connection;
 
 /// What to verify against, and how much.
 #[derive(Clone, Debug)]

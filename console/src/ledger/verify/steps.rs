@@ -1,6 +1,5 @@
 //! What the entries say of workers, approvals and holds, played again into empty tables.
 
-use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -11,6 +10,7 @@ use crate::ledger::entry::Kind;
 use crate::ledger::read::{self, Entry};
 use crate::ledger::{approval, hold};
 use crate::store::StoreError;
+use crate::store::sql::{Connection, params};
 
 /// Entries that are read in one go.
 const AT_ONCE: u32 = 1_000;

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
-
 use super::{Against, Report, What};
 use crate::ledger::entry::Kind;
 use crate::ledger::keys::{Announced, from_value};
 use crate::ledger::note::{Note, Verifier};
 use crate::ledger::read;
 use crate::store::StoreError;
+use crate::store::sql::Connection;
 
 /// The keys whose signatures count.
 pub(super) struct Trusted {

@@ -1,8 +1,10 @@
 //! What was seen against what was expected, and against the promises of every exchange.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail, ensure};
+use countersign_core::protocol::{Vocabulary, vocabulary};
 use serde_json::Value;
 
 use super::format::{Expect, Forwarded, Reply, Request, Response, Scenario, Upstream};
@@ -50,6 +52,7 @@ pub fn check(scenario: &Scenario, policy: &Value, secrets: &[String], seen: &See
         }
     }
     ledger(seen)?;
+    named(seen)?;
     nothing_leaks(secrets, seen)
 }
 
@@ -319,6 +322,26 @@ fn ledger(seen: &Seen) -> Result<()> {
             "{outcomes} outcome records for {}",
             exchange.id
         );
+    }
+    Ok(())
+}
+
+/// Every name of an operation is one of the vocabulary: `countersign check` calls a rule on any other
+/// one that can never match.
+fn named(seen: &Seen) -> Result<()> {
+    static WORDS: LazyLock<Vocabulary> = LazyLock::new(vocabulary);
+    for record in &seen.records {
+        for operation in record["countersign.operations"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let aliases = operation["aliases"].as_array().into_iter().flatten();
+            for name in std::iter::once(&operation["name"]).chain(aliases) {
+                let name = name.as_str().context("a name that is no text")?;
+                ensure!(WORDS.has(name), "`{name}` is not in the vocabulary");
+            }
+        }
     }
     Ok(())
 }

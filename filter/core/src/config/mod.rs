@@ -24,7 +24,7 @@ use decode::{Faults, Node};
 pub use plugin::compile_plugin;
 use shape::{Shape, Takes, may, must};
 
-use crate::policy::{Action, Mode, Policy};
+use crate::policy::{Action, Mode, Policy, RuleIndex};
 
 /// Resolves an environment variable that the policy names as a secret.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -197,6 +197,7 @@ fn read(root: &Node, environment: Environment) -> Option<Policy> {
         default: default.unwrap_or(Action::Deny),
         unknown_writes,
         unknown_reads,
+        index: RuleIndex::new(&rules),
         rules,
         masking: masking?,
         approval_service,

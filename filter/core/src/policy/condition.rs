@@ -218,33 +218,58 @@ impl Condition {
     /// Compares it with an operation: the cheap keys first. A rule that `restrains` needs one file
     /// or list element of several, one that allows needs all.
     pub(super) fn compare(&self, request: &Request, facts: &Facts, restrains: bool) -> Matched {
-        let operation = facts.operation;
-        if !names(&self.operations, operation) {
+        if !self.names(facts.operation) {
             return Matched::No("operations");
         }
+        match self.outside(request, restrains) {
+            Some(key) => Matched::No(key),
+            None => self.compare_operation(request, facts, restrains),
+        }
+    }
+
+    /// Whether it names an operation, or none at all.
+    pub(super) fn names(&self, operation: &Operation) -> bool {
+        self.operations.is_empty()
+            || self.operations.matches_any(|glob| {
+                glob.matches(&operation.name)
+                    || operation.aliases.iter().any(|alias| glob.matches(alias))
+            })
+    }
+
+    /// The key by which a request is outside its reach, whatever its operations, if one is.
+    pub(super) fn outside(&self, request: &Request, restrains: bool) -> Option<&'static str> {
         let connection = request.connection().name.as_str();
         if let Some(key) = self.out_of_reach(connection, request.host(), request.method()) {
-            return Matched::No(key);
+            return Some(key);
         }
         let who = request.who();
         if !self
             .groups
             .matches_any(|g| who.groups.iter().any(|group| g.matches(group)))
         {
-            return Matched::No("groups");
-        }
-        if !self.subjects.matches(&who.subject) {
-            return Matched::No("subjects");
-        }
-        if !self.claims.iter().all(|claim| claim.holds(who, restrains)) {
-            return Matched::No("claims");
-        }
-        if self
+            Some("groups")
+        } else if !self.subjects.matches(&who.subject) {
+            Some("subjects")
+        } else if !self.claims.iter().all(|claim| claim.holds(who, restrains)) {
+            Some("claims")
+        } else if self
             .time
             .is_some_and(|window| !window.contains(request.now_s()))
         {
-            return Matched::No("time");
+            Some("time")
+        } else {
+            None
         }
+    }
+
+    /// Compares it with an operation that it names, of a request that is within its reach.
+    pub(super) fn compare_operation(
+        &self,
+        request: &Request,
+        facts: &Facts,
+        restrains: bool,
+    ) -> Matched {
+        let operation = facts.operation;
         for (key, globs) in &self.attributes {
             if !operation
                 .attributes
@@ -367,13 +392,6 @@ impl Matched {
             (Matched::Unknown(one), Matched::Unknown(other)) => Matched::Unknown(one.or(other)),
         }
     }
-}
-
-fn names(globs: &Globs, operation: &Operation) -> bool {
-    globs.is_empty()
-        || globs.matches_any(|g| {
-            g.matches(&operation.name) || operation.aliases.iter().any(|a| g.matches(a))
-        })
 }
 
 /// Whether something of where it happens is opaque, or the key that does not hold.

@@ -73,6 +73,11 @@ impl Glob {
         &self.pattern
     }
 
+    /// What every match begins with: the pattern up to its first wildcard.
+    pub fn beginning(&self) -> &str {
+        self.pattern.split(['*', '?']).next().unwrap_or_default()
+    }
+
     /// Whether it names one thing only.
     pub fn is_literal(&self) -> bool {
         self.shape == Shape::Literal

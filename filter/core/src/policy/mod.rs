@@ -8,6 +8,7 @@ mod condition;
 mod conditions_tests;
 mod fields;
 mod glob;
+mod index;
 mod request;
 mod rules;
 mod window;
@@ -19,6 +20,7 @@ use std::rc::Rc;
 pub use condition::{ClaimMatch, Condition, Except, Matched, Unknown};
 pub use fields::{Field, Pointer, TEXT_MAX, Wanted};
 pub use glob::{Glob, Globs};
+pub(crate) use index::RuleIndex;
 pub use request::{Body, Request};
 pub use rules::{Approval, Reviewers, Rule, Verdict};
 pub use window::{DAYS, Window, minute, offset};
@@ -38,6 +40,13 @@ pub enum Action {
     RequireApproval,
     /// It is refused.
     Deny,
+}
+
+impl Action {
+    /// Whether a rule that says so holds something back.
+    pub(crate) fn restrains(self) -> bool {
+        self != Action::Allow
+    }
 }
 
 /// Whether the policy acts or only watches.
@@ -73,6 +82,8 @@ pub struct Policy {
     pub unknown_reads: Action,
     /// The rules, in the order of the document (which does not matter to the verdict).
     pub rules: Vec<Rule>,
+    /// The same, by the operations they name.
+    pub(crate) index: RuleIndex,
     /// What is masked.
     pub masking: Masking,
     /// Who is asked for approvals; `None` if no rule needs one.

@@ -1,6 +1,7 @@
 //! Rules: which operations they name, and the verdict over all of them.
 
 use super::condition::{Condition, Except, Matched, Unknown};
+use super::index::Applicable;
 use super::request::{Facts, Request};
 use super::{Action, Connection, Policy};
 use crate::head::RequestHead;
@@ -84,8 +85,9 @@ impl Policy {
     /// equals the first rule of the document is named.
     pub fn judge<'p>(&'p self, request: &Request, operations: &[Operation]) -> Verdict<'p> {
         let mut strictest: Option<Verdict<'p>> = None;
+        let mut applicable = Applicable::new(&self.rules, &self.index);
         for operation in operations {
-            let verdict = self.judge_one(request, operation);
+            let verdict = self.judge_one(request, operation, &mut applicable);
             if strictest.is_none_or(|known| verdict.action > known.action) {
                 strictest = Some(verdict);
             }
@@ -98,12 +100,17 @@ impl Policy {
     /// A rule that only might apply (something it names is not told) restrains, and never takes the
     /// place of the default: no rule but one that says `allow` or `require_approval`, and plainly
     /// applies, lets anything through that the default refuses.
-    fn judge_one<'p>(&'p self, request: &Request, operation: &Operation) -> Verdict<'p> {
+    fn judge_one<'p, 'o>(
+        &'p self,
+        request: &Request,
+        operation: &'o Operation,
+        applicable: &mut Applicable<'p, 'o>,
+    ) -> Verdict<'p> {
         let facts = Facts::new(operation);
         let mut plain: Option<Verdict<'p>> = None;
         let mut maybe: Option<Verdict<'p>> = None;
-        for rule in &self.rules {
-            let (action, unknown) = match rule.compare_with(request, &facts) {
+        for &rule in applicable.to(request, operation) {
+            let (action, unknown) = match rule.compare_operation(request, &facts) {
                 Matched::No(_) => continue,
                 Matched::Yes => (rule.action, Unknown::default()),
                 Matched::Unknown(unknown) => (rule.answer_to(unknown), unknown),
@@ -132,7 +139,8 @@ impl Policy {
     /// Whether the operation is denied whatever its targets are, which it leaves open: by a rule that
     /// does not ask for them, or because no rule that could let it through is within its reach.
     pub fn denies_any(&self, request: &Request, operation: &Operation) -> bool {
-        let verdict = self.judge_one(request, operation);
+        let mut applicable = Applicable::new(&self.rules, &self.index);
+        let verdict = self.judge_one(request, operation, &mut applicable);
         if verdict.action != Action::Deny || !verdict.unknown.is_none() {
             return false;
         }
@@ -192,12 +200,27 @@ impl Policy {
 impl Rule {
     /// Compares the rule with one operation of a request.
     pub fn compare(&self, request: &Request, operation: &Operation) -> Matched {
-        self.compare_with(request, &Facts::new(operation))
+        let facts = Facts::new(operation);
+        let matched = self
+            .condition
+            .compare(request, &facts, self.action.restrains());
+        self.less_exceptions(matched, request, &facts)
     }
 
-    fn compare_with(&self, request: &Request, facts: &Facts) -> Matched {
-        let restrains = self.action != Action::Allow;
-        let mut matched = self.condition.compare(request, facts, restrains);
+    /// The same for an operation that it names, of a request that is within its reach.
+    fn compare_operation(&self, request: &Request, facts: &Facts) -> Matched {
+        let restrains = self.action.restrains();
+        let matched = self.condition.compare_operation(request, facts, restrains);
+        self.less_exceptions(matched, request, facts)
+    }
+
+    /// The key by which a request is outside its reach, whatever its operations, if one is.
+    pub(super) fn outside(&self, request: &Request) -> Option<&'static str> {
+        self.condition.outside(request, self.action.restrains())
+    }
+
+    fn less_exceptions(&self, mut matched: Matched, request: &Request, facts: &Facts) -> Matched {
+        let restrains = self.action.restrains();
         for except in &self.except {
             if let Matched::No(_) = matched {
                 return matched;

@@ -97,6 +97,11 @@ impl Vocabulary {
         OPEN.iter().any(|open| glob.as_str().starts_with(open))
     }
 
+    /// Whether an operation can have this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name) || OPEN.iter().any(|open| name.starts_with(open))
+    }
+
     /// Every name, in their order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

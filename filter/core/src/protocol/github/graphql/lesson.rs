@@ -1,7 +1,7 @@
 //! Which ids of an answer are those of the repository that its request named. The reasons are in
 //! [`nodes`](super::super::nodes).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bluejay_core::AsIter;
@@ -60,15 +60,15 @@ pub(super) fn lesson(
     let mut budget = MAX_FIELDS;
     let mut plans: Vec<(String, Plan)> = Vec::new();
     for (index, root) in roots.iter().enumerate() {
+        let Some((repo, at)) = start(root, operations) else {
+            continue;
+        };
         let key = root.field.response_key();
         // Two fields of one key are one object of the answer: which of them named it?
         let mut others = roots.iter().enumerate().filter(|(at, _)| *at != index);
         if others.any(|(_, other)| other.field.response_key() == key) {
             continue;
         }
-        let Some((repo, at)) = start(root, operations) else {
-            continue;
-        };
         let mut walk = Walk {
             fragments,
             scope: &root.scope,
@@ -106,11 +106,20 @@ fn start(root: &Root<'_>, operations: &[Operation]) -> Option<(Rc<str>, bool)> {
 /// A plan that is being read off a selection.
 #[derive(Default)]
 struct Draft<'d> {
-    /// Every response key of the object, and the field that it is of.
-    keys: HashMap<&'d str, &'d str>,
+    /// Every response key of the object.
+    keys: BTreeMap<&'d str, Key<'d>>,
     id: bool,
     name: Option<RefName>,
     below: Vec<(&'d str, Draft<'d>)>,
+}
+
+/// What a response key stands for.
+#[derive(Clone, Copy)]
+struct Key<'d> {
+    /// The field that it is of.
+    field: &'d str,
+    /// The place in `below` of the object that is read there.
+    below: Option<usize>,
 }
 
 impl Draft<'_> {
@@ -166,8 +175,11 @@ impl<'d> Walk<'_, 'd> {
     ) -> Option<()> {
         let name = field.name().as_str();
         let key = field.response_key();
-        let known = draft.keys.insert(key, name);
-        if known.is_some_and(|other| other != name) || (READ.contains(&key) && key != name) {
+        let known = *draft.keys.entry(key).or_insert(Key {
+            field: name,
+            below: None,
+        });
+        if known.field != name || (READ.contains(&key) && key != name) {
             // Two fields of one name in the answer, or a text that goes by the name of an id.
             return None;
         }
@@ -184,19 +196,23 @@ impl<'d> Walk<'_, 'd> {
         if !OBJECTS.contains(&name) && !PAGES.contains(&name) {
             return Some(());
         }
-        let at = draft.below.iter().position(|(known, _)| *known == key);
-        if at.is_some() && field.arguments().is_some() {
+        if known.below.is_some() && field.arguments().is_some() {
             // Asked twice: with the same arguments, or this is no valid document.
             return None;
         }
-        let at = at.unwrap_or_else(|| {
-            let below = Draft {
-                name: self.ref_name(field, draft),
-                ..Draft::default()
-            };
-            draft.below.push((key, below));
-            draft.below.len() - 1
-        });
+        let at = match known.below {
+            Some(at) => at,
+            None => {
+                let below = Draft {
+                    name: self.ref_name(field, draft),
+                    ..Draft::default()
+                };
+                draft.below.push((key, below));
+                let at = draft.below.len() - 1;
+                draft.keys.get_mut(key)?.below = Some(at);
+                at
+            }
+        };
         let (_, below) = draft.below.get_mut(at)?;
         self.below(set, true, below, depth + 1)
     }

@@ -21,6 +21,10 @@ mod reach;
 mod table;
 mod value;
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use serde_json::{Map, Value};
 
 use super::nodes::{Lesson, Nodes};
@@ -60,6 +64,7 @@ pub(super) fn operations(
     let mut found = Found {
         nodes,
         operations: Vec::new(),
+        places: HashMap::new(),
         lesson: None,
         fields: 0,
     };
@@ -119,6 +124,8 @@ fn persisted() -> Fault {
 struct Found<'n> {
     nodes: &'n Nodes,
     operations: Vec<Operation>,
+    /// The places of operations by their hash: a document of many fields does the same often.
+    places: HashMap<u64, Vec<usize>>,
     /// What the answer may tell.
     lesson: Option<Lesson>,
     /// Root fields of all documents of the request.
@@ -182,9 +189,16 @@ impl Found<'_> {
     }
 
     fn add(&mut self, operation: Operation) -> Result<(), Fault> {
-        if self.operations.contains(&operation) {
+        let mut hasher = DefaultHasher::new();
+        operation.hash(&mut hasher);
+        let places = self.places.entry(hasher.finish()).or_default();
+        if places
+            .iter()
+            .any(|&at| self.operations.get(at) == Some(&operation))
+        {
             return Ok(());
         }
+        places.push(self.operations.len());
         if self.operations.len() == MAX_OPERATIONS {
             let detail = "too many operations in a GraphQL request";
             return Err(Fault::new(Reason::BodyTooLarge, detail));
@@ -195,13 +209,13 @@ impl Found<'_> {
 }
 
 /// Variables are an object; some servers take one as a JSON string as well.
-fn variables_of(value: Option<&Value>) -> Result<Map<String, Value>, Fault> {
+fn variables_of(value: Option<&Value>) -> Result<Cow<'_, Map<String, Value>>, Fault> {
     match value {
-        None | Some(Value::Null) => Ok(Map::new()),
-        Some(Value::Object(members)) => Ok(members.clone()),
-        Some(Value::String(text)) if text.trim().is_empty() => Ok(Map::new()),
+        None | Some(Value::Null) => Ok(Cow::default()),
+        Some(Value::Object(members)) => Ok(Cow::Borrowed(members)),
+        Some(Value::String(text)) if text.trim().is_empty() => Ok(Cow::default()),
         Some(Value::String(text)) => match body::parse(text.as_bytes())? {
-            Value::Object(members) => Ok(members),
+            Value::Object(members) => Ok(Cow::Owned(members)),
             _ => Err(Fault::unreadable("variables are no object")),
         },
         Some(_) => Err(Fault::unreadable("variables are no object")),

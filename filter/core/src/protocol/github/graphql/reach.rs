@@ -9,11 +9,12 @@
 //!
 //! Fields go by their name alone, aliases do not count, and a name that GitHub adds later leaves.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use bluejay_core::AsIter;
 use bluejay_parser::ast::executable::{Field, SelectionSet};
+use rustc_hash::FxHashMap;
 
 use super::super::route;
 use super::document::{Fragments, Step, step};
@@ -136,8 +137,8 @@ pub(super) enum Leads {
 static TABLE: &str = include_str!("../../../../github/fields.txt");
 
 /// The fields of the table.
-pub(super) fn table() -> &'static HashMap<&'static str, Leads> {
-    static FIELDS: OnceLock<HashMap<&'static str, Leads>> = OnceLock::new();
+pub(super) fn table() -> &'static FxHashMap<&'static str, Leads> {
+    static FIELDS: OnceLock<FxHashMap<&'static str, Leads>> = OnceLock::new();
     FIELDS.get_or_init(|| {
         let row = |line: &'static str| {
             let mut columns = line.split_ascii_whitespace();
@@ -194,7 +195,12 @@ impl Reach {
         scope: &Scope<'_>,
     ) -> Result<Option<At>, Fault> {
         let name = field.name().as_str();
-        if field.selection_set().is_none() {
+        let leaf = field.selection_set().is_none();
+        // Nothing below changes what is known already.
+        if at == At::Elsewhere && self.leaves {
+            return Ok((!leaf).then_some(At::Elsewhere));
+        }
+        if leaf {
             self.leaves |= at == At::Elsewhere && IDENTITY.binary_search(&name).is_err();
             return Ok(None);
         }
