@@ -248,3 +248,6 @@ fn canonical(value: &Value, out: &mut String) {
 #[cfg(test)]
 #[path = "config_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod masking_tests;

@@ -190,7 +190,7 @@ pub(super) fn uuid(text: &[u8]) -> bool {
 
 /// Text that stands where a secret would: examples, templates, masks, names of variables.
 pub(super) fn placeholder(text: &[u8]) -> bool {
-    const WORDS: [&[u8]; 20] = [
+    const WORDS: [&[u8]; 21] = [
         b"example",
         b"changeme",
         b"change_me",
@@ -206,6 +206,7 @@ pub(super) fn placeholder(text: &[u8]) -> bool {
         b"****",
         b"....",
         b"1234567890abcdef",
+        b"00000000",
         b"insert",
         b"replace",
         b"process.env",

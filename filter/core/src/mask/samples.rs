@@ -167,12 +167,8 @@ fn sample(name: &str, before: &str, seed: u64) -> Option<String> {
         "basic" => basic(seed),
         "pem" => pem("RSA PRIVATE KEY", 6, "\n", seed),
         "putty" => {
-            let mut text = "Private-Lines: 4\n".to_owned();
-            for line in 0..4 {
-                text.push_str(&random(ALNUM, 64, seed + line));
-                text.push('\n');
-            }
-            text
+            let lines: Vec<String> = (0..4).map(|line| random(ALNUM, 64, seed + line)).collect();
+            format!("Private-Lines: 4\n{}", lines.join("\n"))
         }
         "discord" => {
             let number = format!("1{}", random(b"0123456789", 17, seed));

@@ -41,13 +41,36 @@ pub(super) struct Place {
     pub other: bool,
 }
 
-/// Walks over the places of a text.
-pub(super) struct Walk {
+/// The places of one block.
+pub(super) struct Block {
     base: usize,
-    /// Places of the present block: tokens, all else, and those that are still to come.
     tokens: u64,
     others: u64,
-    places: u64,
+    /// Those that are still to come.
+    left: u64,
+}
+
+impl Iterator for Block {
+    type Item = Place;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Place> {
+        if self.left == 0 {
+            return None;
+        }
+        let place = self.left.trailing_zeros();
+        self.left &= self.left - 1;
+        Some(Place {
+            at: self.base + place as usize,
+            token: self.tokens >> place & 1 == 1,
+            other: self.others >> place & 1 == 1,
+        })
+    }
+}
+
+/// Walks over a text, block by block.
+pub(super) struct Walk {
+    base: usize,
     /// The masks of the block after the present one.
     next: Masks,
     previous: Masks,
@@ -58,9 +81,6 @@ impl Walk {
     pub(super) fn new(from: usize) -> Self {
         Self {
             base: from,
-            tokens: 0,
-            others: 0,
-            places: 0,
             next: Masks::default(),
             // What stands before the text may be anything: more places, never fewer.
             previous: Masks {
@@ -76,55 +96,41 @@ impl Walk {
         }
     }
 
-    /// The next place; `None` behind the last. Near the end of the text what may follow counts as if it were there, and the
-    /// last few places are given all.
+    /// The places of the next block that has any; `None` behind the last. Near the end of the text what may follow counts
+    /// as if it were there, and the last few places are given all.
     #[inline]
-    pub(super) fn next(&mut self, text: &[u8]) -> Option<Place> {
+    pub(super) fn block(&mut self, text: &[u8]) -> Option<Block> {
         loop {
-            if self.places != 0 {
-                let place = self.places.trailing_zeros();
-                self.places &= self.places - 1;
-                return Some(Place {
-                    at: self.base - BLOCK + place as usize,
-                    token: self.tokens >> place & 1 == 1,
-                    other: self.others >> place & 1 == 1,
+            let left = text.len().checked_sub(self.base).filter(|left| *left > 0)?;
+            if !self.started {
+                self.next = block(text, self.base);
+                self.started = true;
+            }
+            let after = block(text, self.base + BLOCK);
+            let present = std::mem::replace(&mut self.next, after);
+            let (mut tokens, mut others) = places(&self.previous, &present, &after);
+            if left < BLOCK + LAST {
+                let last = match left.checked_sub(LAST) {
+                    Some(from) if from >= BLOCK => 0,
+                    Some(from) => !0 << from,
+                    None => !0,
+                };
+                let there = if left < BLOCK { !(!0 << left) } else { !0 };
+                tokens = (tokens | last) & there;
+                others = (others | last) & there;
+            }
+            let base = self.base;
+            self.previous = present;
+            self.base += BLOCK;
+            if tokens | others != 0 {
+                return Some(Block {
+                    base,
+                    tokens,
+                    others,
+                    left: tokens | others,
                 });
             }
-            if self.base >= text.len() {
-                return None;
-            }
-            self.step(text);
         }
-    }
-
-    /// Goes on to the next block.
-    #[inline]
-    fn step(&mut self, text: &[u8]) {
-        if !self.started {
-            self.next = block(text, self.base);
-            self.started = true;
-        }
-        let after = block(text, self.base + BLOCK);
-        let present = std::mem::replace(&mut self.next, after);
-        (self.tokens, self.others) = places(&self.previous, &present, &after);
-        let left = text.len() - self.base;
-        if left < BLOCK + LAST {
-            let last = match left.checked_sub(LAST) {
-                Some(from) if from >= BLOCK => 0,
-                Some(from) => !0 << from,
-                None => !0,
-            };
-            self.tokens |= last;
-            self.others |= last;
-            if left < BLOCK {
-                let there = !(!0 << left);
-                self.tokens &= there;
-                self.others &= there;
-            }
-        }
-        self.places = self.tokens | self.others;
-        self.previous = present;
-        self.base += BLOCK;
     }
 }
 

@@ -15,10 +15,8 @@ proptest! {
         let from = from.min(text.len());
         let mut walk = Walk::new(from);
         let mut places = Vec::new();
-        while let Some(place) = walk.next(&text) {
-            if probe::is_worth(&text, place) {
-                places.push(place.at);
-            }
+        while let Some(block) = walk.block(&text) {
+            places.extend(block.filter(|place| probe::is_worth(&text, *place)).map(|place| place.at));
         }
         prop_assert!(places.windows(2).all(|pair| pair[0] < pair[1]));
         prop_assert!(places.last().is_none_or(|&last| last < text.len()));
@@ -38,8 +36,8 @@ fn ordinary_text_has_few_places() {
             .repeat(50);
     let mut walk = Walk::new(0);
     let mut count = 0;
-    while walk.next(text.as_bytes()).is_some() {
-        count += 1;
+    while let Some(block) = walk.block(text.as_bytes()) {
+        count += block.count();
     }
     assert!(
         count * 12 < text.len(),

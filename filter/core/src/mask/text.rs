@@ -280,11 +280,13 @@ impl Text {
     /// where a mode begins (false).
     fn search_words(&mut self, end_of_text: bool) -> bool {
         let mut walk = Walk::new(self.searched);
-        while let Some(place) = walk.next(&self.buffer) {
-            if probe::is_worth(&self.buffer, place)
-                && let Some(done) = self.ask(place.at, end_of_text)
-            {
-                return done;
+        while let Some(block) = walk.block(&self.buffer) {
+            for place in block {
+                if probe::is_worth(&self.buffer, place)
+                    && let Some(done) = self.ask(place.at, end_of_text)
+                {
+                    return done;
+                }
             }
         }
         self.searched = self.buffer.len();
@@ -297,11 +299,13 @@ impl Text {
             return false;
         }
         let mut walk = Walk::new(0);
-        while let Some(place) = walk.next(text) {
-            if probe::is_worth(text, place)
-                && probe::at(&self.set, text, place.at, true) != Verdict::No
-            {
-                return false;
+        while let Some(block) = walk.block(text) {
+            for place in block {
+                if probe::is_worth(text, place)
+                    && probe::at(&self.set, text, place.at, true) != Verdict::No
+                {
+                    return false;
+                }
             }
         }
         true

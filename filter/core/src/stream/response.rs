@@ -137,6 +137,7 @@ impl Stream {
         let fault = self.response.masker.as_ref().and_then(StreamMasker::fault);
         if fault.is_some() && self.policy.masking.refuse_over_limit {
             self.note_limit("response", fault);
+            self.effects.push(Effect::ReplaceResponseBody(Vec::new()));
             self.effects.push(Effect::ResetResponse);
             return;
         }
