@@ -85,6 +85,14 @@ fn fixture(folder: &Path) -> std::path::PathBuf {
         let (request, outcome) = exchange(&format!("other-{number}"), "w", 2 * number + 1);
         records.extend([request, outcome]);
     }
+    // What a worker says when it begins; twice, as two workers would.
+    for seq in [11, 12] {
+        let began = json!({
+            "countersign.worker.id": "w", "countersign.worker.seq": seq, "countersign.mode": "enforce",
+            "countersign.policy.digest": "ab".repeat(32), "countersign.policy.document": r#"{"default":"deny"}"#,
+        });
+        records.push(record("countersign.policy", &began));
+    }
     let own = |seq: i64| {
         json!({
             "countersign.exchange.id": "own-1", "countersign.worker.id": "w", "countersign.worker.seq": seq,
@@ -171,15 +179,22 @@ fn a_pack_holds_what_was_asked_for_and_its_report_is_only_text() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(records.len(), 2);
+    // The policy that decided, once, and what was asked for.
+    let [policy, own @ ..] = records.as_slice() else {
+        panic!("no records");
+    };
+    assert_eq!(policy["event"], "countersign.policy");
+    assert_eq!(own.len(), 2);
     assert!(
-        records
-            .iter()
+        own.iter()
             .all(|record| record["attributes"]["user.id"] == "alice")
     );
     assert_eq!(read("exchanges.csv").lines().count(), 2);
     let policies: Value = serde_json::from_str(&read("policies.json")).unwrap();
-    assert_eq!(policies["ab".repeat(32)]["records"], 2);
+    assert_eq!(
+        policies["ab".repeat(32)],
+        json!({"records": 2, "document": {"default": "deny"}})
+    );
     let report = read("report.html");
     assert!(
         !report.contains("<script") && !report.contains("<img"),

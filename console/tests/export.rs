@@ -49,6 +49,34 @@ fn told(text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn an_export_can_be_what_a_search_finds() {
+    let console = Console::start();
+    fill(&console, 0, 5).await;
+    let secret = console.person("ann", &["auditors"]).await;
+    let ask = async |query: &str| {
+        let path = format!("/api/v1/export?q={query}");
+        console.api(Method::GET, &path, &secret, Value::Null).await
+    };
+    // What is found is found once the index has it, which the console sees to when nothing waits.
+    console
+        .until(async || told(&ask("user:ci-runner").await.text()).len() == 10)
+        .await;
+    let found = told(&ask("exchange:x3").await.text());
+    assert_eq!(
+        found,
+        [
+            r#""x3" "countersign.request""#,
+            r#""x3" "countersign.outcome""#
+        ]
+    );
+    assert_eq!(told(&ask("-exchange:x3").await.text()).len(), 8);
+    assert_eq!(told(&ask("user:nobody").await.text()).len(), 0);
+    let wrong = ask("colour:red").await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert!(wrong.text().contains("colour"), "{}", wrong.text());
+}
+
+#[tokio::test]
 async fn an_export_goes_on_where_its_cursor_says() {
     let console = Console::start();
     fill(&console, 0, 5).await;

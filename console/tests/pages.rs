@@ -25,6 +25,7 @@ async fn every_page_needs_a_sign_in() {
         "/audit/x",
         "/sessions",
         "/policy",
+        "/policy/x",
         "/health",
         "/health/access",
     ] {
@@ -41,6 +42,7 @@ async fn every_page_needs_a_sign_in() {
         "/api/v1/approvals/x",
         "/api/v1/exchanges",
         "/api/v1/exchanges/x",
+        "/api/v1/policies",
     ] {
         let answer = console
             .api(Method::GET, path, "nonsense", Value::Null)
@@ -318,4 +320,52 @@ async fn health_and_assets_need_nobody() {
             "{path}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_text_of_every_policy_is_kept_with_what_it_changed() {
+    let console = Console::start();
+    let secret = console.person("carol", &[]).await;
+    let began = |seq: i64, digest: &str, default: &str| {
+        let document = json!({"default": default, "note": HOSTILE}).to_string();
+        record(
+            "countersign.policy",
+            &json!({
+                "countersign.worker.id": format!("w-{seq}"), "countersign.worker.seq": 1,
+                "countersign.policy.digest": digest, "countersign.policy.document": document,
+            }),
+        )
+    };
+    let (old, new) = ("0a".repeat(32), "0b".repeat(32));
+    let records = [
+        began(1, &old, "allow"),
+        began(2, &old, "allow"),
+        began(3, &new, "deny"),
+    ];
+    let body = batch(&records).to_string().into_bytes();
+    let taken = console.logs("application/json", body).await;
+    assert_eq!(taken.status, StatusCode::OK);
+    let known = console
+        .api(Method::GET, "/api/v1/policies", &secret, Value::Null)
+        .await
+        .json();
+    assert_eq!(known[0]["digest"], old.as_str());
+    assert_eq!(known[0]["starts"], 2);
+    assert_eq!(known[1]["document"]["default"], "deny");
+    let cookie = console.sign_in(&secret).await;
+    let page = console
+        .page(&format!("/policy/{new}"), &cookie)
+        .await
+        .text();
+    assert!(
+        page.contains("class=\"go\">-  &#34;default&#34;: &#34;allow&#34;"),
+        "{page}"
+    );
+    assert!(
+        page.contains("class=\"come\">+  &#34;default&#34;: &#34;deny&#34;"),
+        "{page}"
+    );
+    assert!(!page.contains("<script>alert"), "{page}");
+    let none = console.page("/policy/0c", &cookie).await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
 }

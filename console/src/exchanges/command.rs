@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::query::{Error, parse};
+use super::query::{Error, Query, parse};
 use super::search::{answered, search_and_count};
 use super::{Asked, Summary};
 use crate::client::Server;
-use crate::clock::{Clock, readable, rfc3339};
+use crate::clock::{Clock, Millis, readable, rfc3339};
 use crate::data_folder::DataFolder;
 use crate::failure::Failure;
 use crate::people::access::{self, Looked, Way};
@@ -109,6 +109,13 @@ pub fn as_json(summary: &Summary) -> Value {
     let mut value = json!(summary);
     value["at"] = rfc3339(summary.at).into();
     value
+}
+
+/// Reads a query that a person wrote on the command line; nothing if there is none.
+pub fn read_query(text: Option<&str>, now: Millis) -> Result<Option<Query>, Failure> {
+    let text = text.filter(|text| !text.trim().is_empty());
+    text.map(|text| parse(text, now).map_err(|error| misread(text, &error)))
+        .transpose()
 }
 
 fn misread(query: &str, error: &Error) -> Failure {

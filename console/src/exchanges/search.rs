@@ -129,6 +129,21 @@ pub fn count(c: &Connection, query: &Query) -> Result<Matches, SearchError> {
     Plan::of(&Index(c), query)?.matches(&Index(c), u32::MAX, 0)
 }
 
+/// Which of these rows a query finds.
+pub fn among(
+    c: &Connection,
+    query: &Query,
+    rows: &RoaringBitmap,
+) -> Result<RoaringBitmap, SearchError> {
+    let mut plan = Plan::of(&Index(c), query)?;
+    plan.rows &= rows;
+    let before = plan
+        .rows
+        .max()
+        .map_or(0, |highest| highest.saturating_add(1));
+    Ok(plan.matches(&Index(c), before, u64::MAX)?.rows)
+}
+
 fn page(c: &Connection, plan: &Plan, asked: &Asked) -> Result<Found, SearchError> {
     let limit = asked.limit.clamp(1, LARGEST_PAGE) as usize;
     let before = asked.after.map_or(u32::MAX, |cursor| cursor.0);

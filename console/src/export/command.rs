@@ -13,6 +13,7 @@ use super::{Encoder, Format};
 use crate::client::{Client, Server};
 use crate::clock::{Clock, Millis, parse_moment};
 use crate::data_folder::DataFolder;
+use crate::exchanges::command::read_query;
 use crate::failure::Failure;
 use crate::store::Store;
 
@@ -48,6 +49,9 @@ pub struct Export {
     /// Only before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
+    /// Only exchanges that this search finds, as in `op:ref.push decision:held`
+    #[arg(long, short = 'q', value_name = "QUERY")]
+    query: Option<String>,
     /// Begin at this cursor
     #[arg(long, value_name = "CURSOR")]
     after: Option<i64>,
@@ -89,6 +93,7 @@ pub fn export(asked: &Export) -> Result<(), Failure> {
         user: asked.user.clone(),
         since: moment(&asked.since)?,
         until: moment(&asked.until)?,
+        query: read_query(asked.query.as_deref(), now)?,
     };
     let (mut cursor, length) = match &asked.state {
         Some(path) => read_state(path)?,
@@ -172,6 +177,7 @@ fn remote(
             ("user", &asked.user),
             ("since", &asked.since),
             ("until", &asked.until),
+            ("q", &asked.query),
         ] {
             query.extend(value.as_deref().map(|value| (name, value)));
         }

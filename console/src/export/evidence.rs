@@ -17,6 +17,7 @@ use super::{Encoder, Format, report};
 use crate::approvals;
 use crate::clock::{Clock, Millis, parse_moment, rfc3339};
 use crate::data_folder::DataFolder;
+use crate::exchanges::command::read_query;
 use crate::failure::Failure;
 use crate::intake::record::text;
 use crate::ledger::{Kind, bundle, checkpoint, keys};
@@ -43,6 +44,9 @@ pub struct Evidence {
     /// Of this identity: subject or e-mail address
     #[arg(long, value_name = "WHO")]
     user: Option<String>,
+    /// Of exchanges that this search finds, as in `op:ref.push repo:acme/*`
+    #[arg(long, short = 'q', value_name = "QUERY")]
+    query: Option<String>,
     /// The file to make
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -76,6 +80,7 @@ pub fn evidence(asked: &Evidence) -> Result<(), Failure> {
         user: asked.user.clone(),
         since: moment(&asked.from)?,
         until: moment(&asked.to)?,
+        query: read_query(asked.query.as_deref(), now)?,
     };
     let store = DataFolder::open(&asked.data)?.store()?;
     let unwritable = |error: String| Failure::plain(format!("{}: {error}", asked.out.display()));
@@ -139,9 +144,12 @@ fn find(c: &Connection, selection: &Selection) -> Result<Found, StoreError> {
                     items.push(item);
                 }
                 Kind::Policy => {
-                    let known = word("digest").and_then(|digest| policies.get_mut(digest));
-                    if let Some((_, text)) = known {
-                        *text = Some(Value::Object(item.attributes.clone()));
+                    let digest = word("countersign.policy.digest");
+                    let document = word("countersign.policy.document");
+                    let known = digest.and_then(|digest| policies.get_mut(digest));
+                    // Every worker tells it; once is enough here.
+                    if let (Some((_, text @ None)), Some(document)) = (known, document) {
+                        *text = serde_json::from_str(document).ok();
                         items.push(item);
                     }
                 }
@@ -212,7 +220,12 @@ fn write(
     let policies: Map<String, Value> = found
         .policies
         .iter()
-        .map(|(digest, (times, text))| (digest.clone(), json!({ "records": times, "entry": text })))
+        .map(|(digest, (times, text))| {
+            (
+                digest.clone(),
+                json!({ "records": times, "document": text }),
+            )
+        })
         .collect();
     pack.add("policies.json", &pretty(&policies.into()))?;
     let mut ledger = Vec::new();

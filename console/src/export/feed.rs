@@ -1,11 +1,14 @@
 //! Reading the trail in its own order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use roaring::RoaringBitmap;
 use serde_json::{Map, Value};
 
 use crate::clock::Millis;
 use crate::exchanges;
+use crate::exchanges::query::Query;
+use crate::exchanges::search::{self, SearchError};
 use crate::intake::record::{Half, text};
 use crate::ledger::read::{self, Entry};
 use crate::ledger::{Kind, derive};
@@ -22,6 +25,15 @@ pub struct Selection {
     pub since: Option<Millis>,
     /// Before.
     pub until: Option<Millis>,
+    /// Of exchanges that this finds.
+    pub query: Option<Query>,
+}
+
+impl Selection {
+    /// Whether it can only be told once the derived tables have an exchange.
+    pub fn needs_exchanges(&self) -> bool {
+        self.query.is_some()
+    }
 }
 
 /// One entry of the trail at its place.
@@ -80,17 +92,24 @@ pub fn page(
     whole: bool,
 ) -> Result<Page, StoreError> {
     let mut entries = read::entries(c, from, None, limit)?;
-    let end_of_trail = end(c, whole)?;
+    let end_of_trail = end(c, whole || selection.needs_exchanges())?;
     // An exchange is found once the derived tables have it.
     entries.retain(|entry| entry.index < end_of_trail);
     let end = entries.len() < limit as usize;
     let next = entries.last().map_or(from, |entry| entry.index + 1);
+    if let (Some(query), Some(first), Some(last)) =
+        (&selection.query, entries.first(), entries.last())
+    {
+        let found = found(c, query, first.index, last.index)?;
+        entries.retain(|entry| found.contains(&entry.index));
+    }
     let mut exchanges: HashMap<String, Option<Exchange>> = HashMap::new();
     let mut items = Vec::new();
     for entry in &entries {
         let item = match entry.kind {
             Kind::Record => record(c, entry)?,
             _ if whole => None,
+            Kind::Policy => record(c, entry)?,
             _ => entry.value()?.map(|value| Item {
                 index: entry.index,
                 kind: entry.kind,
@@ -123,11 +142,33 @@ pub fn page(
     Ok(Page { items, next, end })
 }
 
+/// The entries between two places, both included, whose exchanges a query finds.
+fn found(c: &Connection, query: &Query, first: i64, last: i64) -> Result<HashSet<i64>, StoreError> {
+    let pairs: Vec<(i64, u32)> = c
+        .prepare_cached(
+            "SELECT entry, exchange FROM exchange_entries WHERE entry >= ?1 AND entry <= ?2",
+        )?
+        .query_map(sql::params![first, last], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    let rows: RoaringBitmap = pairs.iter().map(|(_, row)| *row).collect();
+    let rows = match search::among(c, query, &rows) {
+        Ok(rows) => rows,
+        Err(SearchError::Store(error)) => return Err(error),
+        Err(wide @ SearchError::TooWide { .. }) => {
+            return Err(StoreError::Unreadable(wide.to_string()));
+        }
+    };
+    let wanted = pairs.into_iter().filter(|(_, row)| rows.contains(*row));
+    Ok(wanted.map(|(entry, _)| entry).collect())
+}
+
 fn record(c: &Connection, entry: &Entry) -> Result<Option<Item>, StoreError> {
     let record = read::stored_record(c, entry)?;
     Ok(record.map(|record| Item {
         index: record.index,
-        kind: Kind::Record,
+        kind: entry.kind,
         worker: record.worker,
         seq: record.seq,
         received_at: record.received_at,

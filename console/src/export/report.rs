@@ -20,6 +20,8 @@ const TOLD: usize = 500;
 struct Report {
     made: String,
     user: String,
+    /// The search that narrows it.
+    query: Option<String>,
     from: String,
     to: String,
     entries: usize,
@@ -77,6 +79,10 @@ pub(super) fn html(now: Millis, selection: &Selection, found: &Found) -> Result<
             .user
             .as_deref()
             .map_or_else(|| "everybody".to_owned(), shown_line),
+        query: selection
+            .query
+            .as_ref()
+            .map(|query| shown_line(&query.to_string())),
         from: moment(selection.since, "the beginning"),
         to: moment(selection.until, "now"),
         entries: found.items.len(),

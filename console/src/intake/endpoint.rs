@@ -51,8 +51,7 @@ pub async fn take(State(app): State<App>, request: Request) -> Response {
     let now = app.clock.now();
     let (records, bad) = record::records(batch);
     let rejected = bad.len() as u64;
-    let outcomes = records.iter().filter(|r| r.half == record::Half::Outcome);
-    let ended: Vec<String> = outcomes.map(|r| r.exchange.clone()).collect();
+    let ended: Vec<String> = records.iter().filter_map(|r| r.ended.clone()).collect();
     let kept = if records.is_empty() {
         Ok(Kept::default())
     } else {

@@ -1,4 +1,4 @@
-//! What a record is: one log record of the gateway about one exchange.
+//! What a record is: one log record of the gateway, about one exchange or about itself.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::otlp::{plain, plain_attributes};
+use crate::ledger::Kind;
 use crate::ledger::body::{self, Body, hex};
 
 /// Which half of an exchange a record tells of.
@@ -36,6 +37,9 @@ impl Half {
     }
 }
 
+/// What a gateway tells of when a worker begins: the policy that it judges by.
+pub const POLICY_EVENT: &str = "countersign.policy";
+
 /// A record as it is kept, with what it takes to find it again.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -47,10 +51,10 @@ pub struct Record {
     pub dropped: i64,
     /// SHA-256 of the value, which has all but the observation time: a resend may change that.
     pub digest: [u8; 32],
-    /// The exchange it belongs to.
-    pub exchange: String,
-    /// Which half.
-    pub half: Half,
+    /// What it tells of.
+    pub kind: Kind,
+    /// The exchange that is over with it.
+    pub ended: Option<String>,
     /// What the ledger's entry says: JSON with sorted keys, references in place of bodies.
     pub value: String,
     /// The bodies.
@@ -102,12 +106,18 @@ fn record(
     log_record: LogRecord,
 ) -> Result<Record, String> {
     let name = log_record.event_name;
-    let half = Half::from_event_name(&name)
-        .ok_or_else(|| format!("`{}` is not an event of Countersign", brief(&name)))?;
     let mut attributes = plain_attributes(log_record.attributes);
-    let exchange = text(&attributes, "countersign.exchange.id")
-        .ok_or("a record without countersign.exchange.id")?
-        .to_owned();
+    let half = Half::from_event_name(&name);
+    let (kind, needed) = match half {
+        Some(_) => (Kind::Record, "countersign.exchange.id"),
+        None if name == POLICY_EVENT => (Kind::Policy, "countersign.policy.digest"),
+        None => {
+            let name = brief(&name);
+            return Err(format!("`{name}` is not an event of Countersign"));
+        }
+    };
+    let about = text(&attributes, needed).ok_or_else(|| format!("a record without {needed}"))?;
+    let ended = (half == Some(Half::Outcome)).then(|| about.to_owned());
     let worker = text(&attributes, "countersign.worker.id")
         .ok_or("a record without countersign.worker.id")?
         .to_owned();
@@ -152,8 +162,8 @@ fn record(
         seq,
         dropped,
         digest: Sha256::digest(value.as_bytes()).into(),
-        exchange,
-        half,
+        kind,
+        ended,
         value,
         bodies,
     })

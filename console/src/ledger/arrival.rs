@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::entry::{Kind, append_at, count};
+use super::entry::{append_at, count};
 use crate::clock::Millis;
 use crate::intake::record::Record;
 use crate::store::StoreError;
@@ -53,7 +53,7 @@ pub fn keep(c: &Connection, now: Millis, records: &[Record]) -> Result<Kept, Sto
         worker.highest = worker.highest.max(record.seq);
         worker.fresh += i64::from(number_is_new);
         worker.dropped = worker.dropped.max(record.dropped);
-        append_at(c, index, now, Kind::Record, &record.value)?;
+        append_at(c, index, now, record.kind, &record.value)?;
         for body in &record.bodies {
             body.keep(c, index)?;
         }

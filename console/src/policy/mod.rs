@@ -1,11 +1,13 @@
 //! `countersign check`: a policy file, or the policy inside an Envoy bootstrap or an Istio
 //! `EnvoyFilter`, compiled by the very code that the filter runs, each error with its place, and what
-//! is misleading in it. `countersign explain`: what it makes of a request.
+//! is misleading in it. `countersign explain`: what it makes of a request. And which policies gateways
+//! have judged by.
 
 pub mod check;
 mod cover;
 pub mod document;
 pub mod explain;
+pub mod history;
 pub mod layout;
 pub mod lint;
 pub mod locate;

@@ -273,7 +273,7 @@ fn problem(status: StatusCode, why: &str) -> Response {
     (status, Json(json!({ "error": why }))).into_response()
 }
 
-fn unavailable(error: &StoreError) -> Response {
+pub(super) fn unavailable(error: &StoreError) -> Response {
     tracing::error!(%error, "an API call could not be answered");
     problem(
         StatusCode::SERVICE_UNAVAILABLE,

@@ -14,7 +14,7 @@ use super::auth::{ApiAuditor, ApiCaller};
 use super::look::looked;
 use super::page::page_error;
 use crate::clock::{parse_moment, rfc3339};
-use crate::exchanges::query::{Field, Query as Words};
+use crate::exchanges::query::{Field, Query as Words, parse};
 use crate::export::feed::{self, Selection};
 use crate::export::{Encoder, Format};
 use crate::people::access::{Looked, Way};
@@ -34,6 +34,7 @@ pub(super) struct Asked {
     user: Option<String>,
     since: Option<String>,
     until: Option<String>,
+    q: Option<String>,
 }
 
 /// Entries from `cursor` on. `x-countersign-next` is the cursor behind them; it counts once the whole
@@ -66,19 +67,26 @@ pub(super) async fn export(
         let text = text.as_deref().filter(|text| !text.trim().is_empty());
         text.map(|text| parse_moment(text, now)).transpose()
     };
+    let query = asked.q.as_deref().filter(|q| !q.trim().is_empty());
+    let query = match query.map(|text| parse(text, now)).transpose() {
+        Ok(query) => query,
+        Err(error) => return wrong(format!("{}. {}", error.problem, error.remedy)),
+    };
     let selection = match (moment(&asked.since), moment(&asked.until)) {
         (Ok(since), Ok(until)) => Selection {
             user: asked.user.filter(|user| !user.is_empty()),
             since,
             until,
+            query,
         },
         (Err(why), _) | (_, Err(why)) => return wrong(why),
     };
     let from = asked.cursor.unwrap_or(0).max(0);
     let limit = asked.limit.unwrap_or(LARGEST).clamp(1, LARGEST);
     // Where this answer ends is settled before it begins: the cursor is a header.
+    let by_exchange = format.by_exchange() || selection.needs_exchanges();
     let bounds = app.store.read(move |c| {
-        let end = feed::end(c, format.by_exchange())?;
+        let end = feed::end(c, by_exchange)?;
         let until = from.saturating_add(limit).min(end).max(from);
         Ok((end, until, feed::has_more_than_looks(c, from, until)?))
     });
@@ -126,7 +134,8 @@ fn described(selection: &Selection) -> String {
     let user = user.map(|user| Words::of(Field::User, user).to_string());
     let since = selection.since.map(|at| format!("after:{}", rfc3339(at)));
     let until = selection.until.map(|at| format!("before:{}", rfc3339(at)));
-    let parts: Vec<String> = [user, since, until].into_iter().flatten().collect();
+    let query = selection.query.as_ref().map(ToString::to_string);
+    let parts: Vec<String> = [user, since, until, query].into_iter().flatten().collect();
     parts.join(" ")
 }
 

@@ -155,6 +155,8 @@ pub fn router(app: App) -> Router {
         .route("/sessions", get(sessions::list))
         .route("/sessions/{session}", get(replay::one))
         .route("/policy", get(policies::show))
+        .route("/policy/{digest}", get(policies::version))
+        .route("/api/v1/policies", get(policies::versions_json))
         .route("/health", get(health::show))
         .route("/health/access", get(access::list))
         .route("/api/v1/sessions", get(replay::list_json))

@@ -1,18 +1,21 @@
 //! The policies that exchanges were judged by, and what their rules did.
 
 use askama::Template;
-use axum::extract::State;
+use axum::Json;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
 use super::App;
+use super::api::unavailable;
 use super::asked::address;
-use super::auth::Auditor;
-use super::page::{Frame, page_error, render};
+use super::auth::{ApiAuditor, Auditor};
+use super::page::{Frame, not_found, page_error, render};
 use super::text::{grouped, shown_line};
 use crate::clock::readable;
 use crate::exchanges::groups::{Group, groups};
 use crate::exchanges::query::{Field, Query, Term};
+use crate::policy::history::{self, Version};
 
 #[derive(Template)]
 #[template(path = "policy.html")]
@@ -33,6 +36,22 @@ struct Line {
     all_link: String,
     refused_link: String,
     held_link: String,
+    /// The policy's own page, where the ledger has its text.
+    text_link: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "policy_version.html")]
+struct VersionPage {
+    frame: Frame,
+    digest: String,
+    first: String,
+    last: String,
+    starts: String,
+    all_link: String,
+    /// The digest of the policy before it, and the lines that came and went since.
+    before: Option<(String, Vec<(&'static str, String)>)>,
+    text: String,
 }
 
 impl Line {
@@ -52,27 +71,92 @@ impl Line {
             all_link: address("/audit", &query),
             refused_link: decided("refused"),
             held_link: decided("held"),
+            text_link: None,
         }
     }
 }
 
 pub(super) async fn show(State(app): State<App>, session: Auditor) -> Response {
     let load = async {
-        let (policies, rules) = app
+        let (policies, rules, versions) = app
             .store
-            .read(|c| Ok((groups(c, Field::Policy)?, groups(c, Field::Rule)?)))
+            .read(|c| {
+                Ok((
+                    groups(c, Field::Policy)?,
+                    groups(c, Field::Rule)?,
+                    history::versions(c)?,
+                ))
+            })
             .await?;
-        let lines = |groups: &[Group], field: Field| {
+        let lines = |groups: &[Group], field: Field| -> Vec<Line> {
             groups.iter().map(|group| Line::new(group, field)).collect()
         };
+        let mut policies = lines(&policies, Field::Policy);
+        for line in &mut policies {
+            let known = versions.iter().any(|version| version.digest == line.name);
+            line.text_link = known.then(|| format!("/policy/{}", line.name));
+        }
         Ok(Page {
             frame: Frame::new(&app, &session.0, "policy", "Policy").await?,
-            policies: lines(&policies, Field::Policy),
+            policies,
             rules: lines(&rules, Field::Rule),
         })
     };
     match load.await {
         Ok(page) => render(StatusCode::OK, &page),
         Err(error) => page_error(&error),
+    }
+}
+
+/// One policy, and what it changed.
+pub(super) async fn version(
+    State(app): State<App>,
+    session: Auditor,
+    Path(digest): Path<String>,
+) -> Response {
+    let load = async {
+        let versions = app.store.read(history::versions).await?;
+        let frame = Frame::new(&app, &session.0, "policy", "Policy").await?;
+        Ok((versions, frame))
+    };
+    let (versions, frame) = match load.await {
+        Ok(loaded) => loaded,
+        Err(error) => return page_error(&error),
+    };
+    let Some(at) = versions.iter().position(|known| known.digest == digest) else {
+        return not_found().await;
+    };
+    let (earlier, rest) = versions.split_at(at);
+    let Some(version) = rest.first() else {
+        return not_found().await;
+    };
+    let page = VersionPage {
+        frame,
+        digest: shown_line(&version.digest),
+        first: readable(version.first_at),
+        last: readable(version.last_at),
+        starts: grouped(version.starts),
+        all_link: address("/audit", &Query::of(Field::Policy, &version.digest)),
+        before: earlier.last().map(|before| since(before, version)),
+        text: history::lines(&version.document),
+    };
+    render(StatusCode::OK, &page)
+}
+
+fn since(before: &Version, now: &Version) -> (String, Vec<(&'static str, String)>) {
+    let lines = history::difference(&before.document, &now.document);
+    let class = |line: &str| match line.as_bytes().first() {
+        Some(b'+') => "come",
+        Some(b'-') => "go",
+        _ => "",
+    };
+    let lines = lines.lines().map(|line| (class(line), line.to_owned()));
+    (shown_line(&before.digest), lines.collect())
+}
+
+pub(super) async fn versions_json(State(app): State<App>, _: ApiAuditor) -> Response {
+    match app.store.read(history::versions).await {
+        Ok(versions) => Json(versions).into_response(),
+        Err(error) => unavailable(&error),
     }
 }

@@ -2,7 +2,7 @@
 //! attribute names where one exists and `countersign.*` for the rest.
 //!
 //! An exchange gives a request record, written before anything is forwarded, and an outcome record,
-//! joined by `countersign.exchange.id`. Tokens and credentials are never part of one: the types
+//! joined by `countersign.exchange.id`. Before all of them a worker tells the policy it judges by. Tokens and credentials are never part of one: the types
 //! here have no place for them.
 
 use std::borrow::Cow;
@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::effect::Now;
 use crate::operation::{Operation, Paths, Target};
+use crate::policy::Policy;
 
 /// Which half of an exchange a record tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum Kind {
     Request,
     /// What came of it.
     Outcome,
+    /// The policy that came into force on a worker: no half of an exchange.
+    Policy,
 }
 
 /// What was decided, as records name it.
@@ -194,6 +197,15 @@ impl Record {
         }
     }
 
+    /// The policy that a worker judges by from now on, whole: it names its secrets and has none.
+    pub fn policy(policy: &Policy, time: Now) -> Self {
+        let mut record = Record::new(Kind::Policy, time);
+        record.text("countersign.policy.digest", &policy.digest);
+        record.text("countersign.mode", policy.mode.code());
+        record.text("countersign.policy.document", &policy.document);
+        record
+    }
+
     /// Adds a text; nothing for an empty one.
     pub fn text(&mut self, key: &str, value: &str) {
         if !value.is_empty() {
@@ -276,6 +288,7 @@ impl Record {
         let name = match self.kind {
             Kind::Request => "countersign.request",
             Kind::Outcome => "countersign.outcome",
+            Kind::Policy => "countersign.policy",
         };
         self.text("countersign.worker.id", worker);
         self.number("countersign.worker.seq", sequence);

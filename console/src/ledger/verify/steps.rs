@@ -29,10 +29,10 @@ pub(super) fn replay(anew: &Connection) -> Result<(), StoreError> {
                 continue;
             };
             match entry.kind {
-                Kind::Record => arrival(anew, entry, &value)?,
+                Kind::Record | Kind::Policy => arrival(anew, entry, &value)?,
                 Kind::ApprovalEvent => step(anew, entry, &value)?,
                 Kind::Hold => hold::derive(anew, entry.index, entry.at, &value)?,
-                Kind::Policy | Kind::Access | Kind::Key | Kind::Retention => {}
+                Kind::Access | Kind::Key | Kind::Retention => {}
             }
         }
     }

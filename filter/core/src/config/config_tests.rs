@@ -123,14 +123,19 @@ fn approvals_cannot_be_skipped_by_configuration() {
 }
 
 #[test]
-fn the_digest_is_that_of_the_document_not_of_its_spelling() {
+fn the_digest_is_that_of_the_canonical_document() {
     let yaml_like: Value = serde_json::from_str(r#"{"b": 1, "a": [true, null, "x"]}"#).unwrap();
     let envoy_like: Value = serde_json::from_str(r#"{ "a":[true,null,"x"], "b": 1.0 }"#).unwrap();
-    assert_eq!(digest(&yaml_like), digest(&envoy_like));
-    assert_ne!(
-        digest(&yaml_like),
-        digest(&json!({"b": 2, "a": [true, null, "x"]}))
-    );
+    let canonical = |document: &Value| {
+        let mut text = String::new();
+        super::canonical(document, &mut text);
+        text
+    };
+    assert_eq!(canonical(&yaml_like), r#"{"a":[true,null,"x"],"b":1}"#);
+    assert_eq!(canonical(&yaml_like), canonical(&envoy_like));
+    let policy = compile_with_secret(&document()).unwrap();
+    let digest = crate::hex(&Sha256::digest(policy.document.as_bytes()));
+    assert_eq!(digest, policy.digest);
 }
 
 #[test]

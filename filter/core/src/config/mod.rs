@@ -187,8 +187,11 @@ fn read(root: &Node, environment: Environment) -> Option<Policy> {
         document.fault("`approval_service` is missing: this policy asks for approvals");
     }
 
+    let mut document = String::new();
+    canonical(root.value(), &mut document);
     Some(Policy {
-        digest: digest(root.value()),
+        digest: crate::hex(&Sha256::digest(document.as_bytes())),
+        document,
         mode,
         providers: identity.providers,
         token_locations: identity.token_locations,
@@ -207,32 +210,30 @@ fn read(root: &Node, environment: Environment) -> Option<Policy> {
     })
 }
 
-/// SHA-256 over the document with sorted keys and no blanks: the same for YAML, Istio and Envoy.
-fn digest(document: &Value) -> String {
-    let mut text = String::new();
-    canonical(document, &mut text);
-    crate::hex(&Sha256::digest(text.as_bytes()))
-}
-
+/// Writes JSON with sorted keys and no blanks.
 fn canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_by_key(|(key, _)| key.as_str());
             out.push('{');
-            for (key, value) in entries {
+            for (at, (key, value)) in entries.into_iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
                 out.push_str(&Value::from(key.as_str()).to_string());
                 out.push(':');
                 canonical(value, out);
-                out.push(',');
             }
             out.push('}');
         }
         Value::Array(items) => {
             out.push('[');
-            for item in items {
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
                 canonical(item, out);
-                out.push(',');
             }
             out.push(']');
         }

@@ -59,10 +59,23 @@ pub enum Mode {
     Observe,
 }
 
+impl Mode {
+    /// Its name in policies and records.
+    pub fn code(self) -> &'static str {
+        match self {
+            Mode::Enforce => "enforce",
+            Mode::Observe => "observe",
+        }
+    }
+}
+
 /// The whole policy.
 #[derive(Debug)]
 pub struct Policy {
-    /// SHA-256 of the document in canonical form, hexadecimal.
+    /// The document in canonical form: JSON without blanks and with sorted keys, the same for YAML,
+    /// Istio and Envoy.
+    pub document: String,
+    /// SHA-256 of [`Policy::document`], hexadecimal.
     pub digest: String,
     /// Enforce or observe.
     pub mode: Mode,

@@ -57,7 +57,7 @@ const SPOKEN: &[(&str, Facets)] = &[
     ("model.image", NOTHING), ("model.audio", NOTHING), ("model.realtime", NOTHING), ("model.delete", NOTHING),
     ("model.unknown_write", NOTHING),
     ("mcp.call", REPO), ("mcp.protocol", NOTHING), ("mcp.toolset", NOTHING), ("mcp.remote", NOTHING), ("mcp.read", REPO),
-    ("mcp.unknown_write", NOTHING),
+    ("mcp.unknown_write", NOTHING), ("mcp.resource", NOTHING), ("auth.device_flow", NOTHING),
 ];
 
 /// Names of which any may come: an API's methods, others' tools, mutations of tomorrow.

@@ -92,11 +92,7 @@ impl Stream {
         let outcome = &self.outcome;
         record.text("countersign.exchange.id", &self.exchange);
         record.text("countersign.policy.digest", &self.policy.digest);
-        let mode = match self.policy.mode {
-            crate::policy::Mode::Enforce => "enforce",
-            crate::policy::Mode::Observe => "observe",
-        };
-        record.text("countersign.mode", mode);
+        record.text("countersign.mode", self.policy.mode.code());
         record.text("countersign.session.id", self.session().unwrap_or_default());
         if let Some(identity) = self.identity() {
             record.text("user.id", &identity.subject);

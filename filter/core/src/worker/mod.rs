@@ -36,6 +36,8 @@ pub struct Worker {
     /// By provider name, for tokens that were verified under its present keys.
     stamps: Vec<(String, Stamp)>,
     queue: Queue,
+    /// Whether the ledger was told which policy this worker judges by.
+    announced: bool,
     timers: BTreeSet<(Now, StreamId)>,
     /// Whether Envoy has been seen to deliver a body to a paused stream on this worker.
     pub(crate) pause_proven: bool,
@@ -85,6 +87,7 @@ impl Worker {
             verified: VerifiedCache::default(),
             stamps: Vec::new(),
             queue: Queue::new(&policy.audit, &id),
+            announced: false,
             policy,
             id,
             exchanges: 0,
@@ -182,6 +185,10 @@ impl Worker {
     /// # Errors
     /// The queue is full; the record is lost and counted.
     pub fn submit(&mut self, record: Record, waiter: Option<StreamId>) -> Result<(), Refusal> {
+        if !self.announced && self.queue.has_room_for(2) {
+            let policy = Record::policy(&self.policy, record.time);
+            self.announced = self.queue.push(policy, None).is_ok();
+        }
         let pushed = self.queue.push(record, waiter);
         self.wanted |= self.queue.is_urgent();
         pushed

@@ -99,13 +99,19 @@ impl Queue {
         }
     }
 
+    /// Whether so many more records have a place.
+    pub fn has_room_for(&self, records: usize) -> bool {
+        self.waiting.len() + self.in_flight.len() + records <= self.capacity
+            && self.bytes < QUEUE_BYTES
+    }
+
     /// Numbers a record and puts it in line.
     ///
     /// # Errors
     /// The queue is full. The number is used up all the same: the gap shows in the ledger.
     pub fn push(&mut self, record: Record, waiter: Option<StreamId>) -> Result<(), Refusal> {
         self.sequence += 1;
-        if self.waiting.len() + self.in_flight.len() >= self.capacity || self.bytes >= QUEUE_BYTES {
+        if !self.has_room_for(1) {
             self.dropped += 1;
             return Err(Refusal);
         }

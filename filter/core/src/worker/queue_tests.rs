@@ -184,6 +184,54 @@ fn a_full_queue_refuses_counts_and_leaves_a_gap() {
 }
 
 #[test]
+fn a_worker_tells_its_policy_before_anything_else_and_once() {
+    let document = crate::config::testing::document();
+    let policy = crate::config::compile(&document, &|_| Some("secret-value".to_owned())).unwrap();
+    let mut worker = crate::worker::Worker::new(std::rc::Rc::new(policy), "w".to_owned());
+    for stream in [1, 2] {
+        worker.submit(record(), Some(stream)).unwrap();
+    }
+    let effects = worker.poll(T);
+    let delivery = effects.iter().find_map(|effect| match effect {
+        crate::worker::WorkerEffect::Call(crate::worker::Purpose::Records, call) => Some(call),
+        _ => None,
+    });
+    let call = delivery.unwrap();
+    assert_eq!(sequences(call), [1, 2, 3]);
+    let batch: Value = serde_json::from_slice(&call.body).unwrap();
+    let records = &batch["resourceLogs"][0]["scopeLogs"][0]["logRecords"];
+    let events: Vec<&str> = (0..3)
+        .map(|n| records[n]["eventName"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        events,
+        [
+            "countersign.policy",
+            "countersign.request",
+            "countersign.request"
+        ]
+    );
+    let attribute = |key: &str| {
+        let all = records[0]["attributes"].as_array().unwrap();
+        let found = all.iter().find(|a| a["key"] == key).unwrap();
+        found["value"]["stringValue"].as_str().unwrap().to_owned()
+    };
+    let told = attribute("countersign.policy.document");
+    use sha2::Digest as _;
+    let digest = crate::hex(&sha2::Sha256::digest(told.as_bytes()));
+    assert_eq!(
+        digest,
+        attribute("countersign.policy.digest"),
+        "anybody can check it"
+    );
+    assert_eq!(
+        serde_json::from_str::<Value>(&told).unwrap()["default"],
+        "allow"
+    );
+    assert!(!told.contains("secret-value"));
+}
+
+#[test]
 fn a_stream_that_has_gone_is_not_woken() {
     let mut queue = Queue::new(&audit(10), "w");
     queue.push(record(), Some(5)).unwrap();
