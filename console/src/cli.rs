@@ -21,6 +21,7 @@ use crate::ledger::arguments::Ledger;
 use crate::ledger::command;
 use crate::ledger::note::is_name;
 use crate::ledger::retain::Keep;
+use crate::masking;
 use crate::people::{self, Person, Rights, UserError};
 use crate::policy::explain::{self, Asking};
 use crate::policy::layout::{self, Style};
@@ -70,6 +71,13 @@ enum Command {
     /// The request goes through the filter's own code: connection, operations, every rule with the
     /// first condition that does not hold, the verdict, and what the caller would read.
     Explain(Explain),
+    /// Mask the secrets of standard input, with the engine that Envoy runs
+    ///
+    /// What was found is told on standard error: rule and count, never the value.
+    Mask(masking::Mask),
+    /// List the masking rules, and measure them on a labelled file
+    #[command(subcommand)]
+    Rules(masking::Rules),
     /// Print the JSON Schema of a policy, for editors
     Schema,
     /// Print an Envoy bootstrap with changes: policy, module, ports, upstreams
@@ -339,6 +347,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::User(user) => run_user(user)?,
         Command::Check(Check { file, strict }) => return run_check(&file, strict),
         Command::Explain(asked) => run_explain(asked)?,
+        Command::Mask(asked) => return masking::mask(&asked),
+        Command::Rules(asked) => return masking::rules(&asked),
         Command::Schema => {
             let schema = countersign_core::config::schema();
             print(&serde_json::to_string_pretty(&schema).unwrap_or_default())?;

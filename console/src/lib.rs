@@ -24,7 +24,7 @@
 //! - [`web`]: the pages, and the same things as JSON under `/api/v1`.
 //!
 //! What operators run: [`cli`], with [`serve`] behind `countersign serve`, [`policy`] behind
-//! `countersign check`, [`bootstrap`] behind `countersign bootstrap`, and [`dev_idp`], the identity
+//! `countersign check`, [`masking`] behind `countersign mask` and `countersign rules`, [`bootstrap`] behind `countersign bootstrap`, and [`dev_idp`], the identity
 //! provider for development behind `serve --dev` and `countersign token`.
 //!
 //! [`web::router`] puts all of it together; tests drive it without a socket.
@@ -41,6 +41,7 @@ pub mod export;
 pub mod failure;
 pub mod intake;
 pub mod ledger;
+pub mod masking;
 pub mod people;
 pub mod policy;
 pub mod replay;
