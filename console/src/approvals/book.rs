@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Question, State, Step};
+use super::{Question, State, Step, others};
 use crate::clock::Millis;
 use crate::ledger::approval::{self, append_step};
 use crate::notify::outbox;
@@ -288,11 +288,15 @@ pub fn expire(c: &Connection, now: Millis) -> Result<usize, StoreError> {
     Ok(ended.len())
 }
 
-/// After a restart nobody waits any more: their connections ended with the console.
-pub fn forget_waiters(c: &Connection, now: Millis) -> Result<usize, StoreError> {
+/// After a restart nobody waits any more: their connections ended with the console. Of consoles that
+/// share a database each has a name, and the waiters' names begin with it.
+pub fn forget_waiters(c: &Connection, now: Millis, console: &str) -> Result<usize, StoreError> {
     let waiting: Vec<String> = c
-        .prepare("SELECT id FROM approvals WHERE waiter IS NOT NULL AND state = 'pending'")?
-        .query_map([], |row| row.get(0))?
+        .prepare(
+            "SELECT id FROM approvals WHERE state = 'pending' AND waiter IS NOT NULL
+               AND substr(waiter, 1, length(?1)) = ?1",
+        )?
+        .query_map([console], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for id in &waiting {
         note(
@@ -306,8 +310,9 @@ pub fn forget_waiters(c: &Connection, now: Millis) -> Result<usize, StoreError> 
         )?;
     }
     c.execute(
-        "UPDATE approvals SET waiter = NULL WHERE waiter IS NOT NULL",
-        [],
+        "UPDATE approvals SET waiter = NULL
+         WHERE waiter IS NOT NULL AND substr(waiter, 1, length(?1)) = ?1",
+        [console],
     )?;
     Ok(waiting.len())
 }
@@ -408,5 +413,6 @@ pub(super) fn note_with(
         text,
         entry
     ])?;
-    outbox::put(c, approval, step, now)
+    outbox::put(c, approval, step, now)?;
+    others::tell_changed(c, approval)
 }

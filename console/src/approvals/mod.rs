@@ -20,10 +20,13 @@ pub mod command;
 pub mod demand;
 pub mod desk;
 pub mod endpoint;
+pub mod grpc;
+pub mod others;
 pub mod question;
 pub mod words;
 
 pub(crate) mod decide;
+mod plain;
 mod read;
 
 pub use authority::Authority;

@@ -130,6 +130,9 @@ pub struct Terms {
     pub hold_ms: u64,
     /// How long the approval can be given and used, in seconds from asking.
     pub ticket_s: u64,
+    /// How many questions of the identity may be open, as the gateway says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<u32>,
 }
 
 impl Question {

@@ -126,18 +126,20 @@ pub fn list(
     states: &[State],
     limit: u32,
 ) -> Result<Vec<Approval>, StoreError> {
-    // Names of states are from this program.
-    let words: Vec<String> = states.iter().map(|s| format!("'{}'", s.as_str())).collect();
+    // Words of this program.
+    let wanted: Vec<String> = states.iter().map(|s| format!("'{}'", s.as_str())).collect();
     let sql = format!(
         "SELECT * FROM approvals
          WHERE (CASE WHEN state IN ('pending', 'approved', 'refused') AND expires_at <= ?1
                 THEN 'expired' ELSE state END) IN ({})
-         ORDER BY asked_at DESC, id DESC LIMIT ?2",
-        words.join(", ")
+         ORDER BY asked_at DESC,
+           (SELECT min(approval_events.id) FROM approval_events WHERE approval = approvals.id) DESC
+         LIMIT ?2",
+        wanted.join(", ")
     );
     let rows: Vec<_> = c
         .prepare_cached(&sql)?
-        .query_map(sql::params![now, i64::from(limit)], from_row)?
+        .query_map(sql::params![now, limit], from_row)?
         .collect::<Result<_, _>>()?;
     rows.into_iter()
         .map(|row| {

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign_core::config;
-use countersign_core::effect::{CallAnswer, Effect, Now, Step};
+use countersign_core::effect::{Effect, Now, Step};
+use countersign_core::ext_authz;
 use countersign_core::head::{Headers, RequestHead};
 use countersign_core::identity::{Identity, TokenLocation, TokenScheme};
 use countersign_core::operation::{Operation, Target};
@@ -168,10 +169,9 @@ pub fn explain(
     if decision == Decision::UndecidedAllowed {
         explanation.verdict = "allow";
     }
-    if held {
-        effects = stream
-            .on_call(&mut worker, nobody_answered(), asking.at)
-            .effects;
+    if let (true, Some(service)) = (held, &policy.approval_service) {
+        let nobody = ext_authz::undecided(service.protocol);
+        effects = stream.on_call(&mut worker, nobody, asking.at).effects;
     }
     explanation.reply = effects.iter().find_map(|effect| match effect {
         Effect::Reply(reply) => Some(Reply {
@@ -179,7 +179,7 @@ pub fn explain(
             headers: reply
                 .headers
                 .iter()
-                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .map(|(name, value)| (name.to_string(), value.clone()))
                 .collect(),
             body: readable(&reply.body),
         }),
@@ -255,17 +255,6 @@ fn with_token(head: &RequestHead, locations: &[TokenLocation]) -> RequestHead {
     RequestHead {
         headers: Headers::new(pairs),
         ..head.clone()
-    }
-}
-
-fn nobody_answered() -> CallAnswer {
-    CallAnswer {
-        status: Some(403),
-        headers: Headers::new(vec![(
-            "x-countersign-decision".to_owned(),
-            b"pending".to_vec(),
-        )]),
-        body: Vec::new(),
     }
 }
 

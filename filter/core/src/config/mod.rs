@@ -8,6 +8,7 @@ mod conditions;
 mod connections;
 mod decode;
 mod identity;
+mod masking;
 mod plugin;
 mod rules;
 mod services;
@@ -89,7 +90,7 @@ static DOCUMENT: Shape = Shape {
         ),
         may(
             "masking",
-            Takes::Object(&services::MASKING),
+            Takes::Object(&masking::MASKING),
             "Secrets that are masked in requests and answers.",
         ),
         may(
@@ -162,7 +163,7 @@ fn read(root: &Node, environment: Environment) -> Option<Policy> {
     let mut identity = identity::read(&document);
     let connections = connections::read(&document, &secrets);
     let rules = rules::read(&document, &connections);
-    let masking = services::masking(&document);
+    let masking = masking::read(&document, &secrets);
     let approval_service = services::approval_service(&document, &secrets);
     let mut asked = rules::claims(&rules);
     asked.extend(
@@ -255,3 +256,6 @@ fn canonical(value: &Value, out: &mut String) {
 #[cfg(test)]
 #[path = "config_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod masking_tests;

@@ -26,7 +26,7 @@ pub use rules::{Approval, Consent, Demand, Reviewers, Rule, Verdict};
 pub use window::{DAYS, Window, minute, offset};
 
 use crate::identity::{KeySet, ProviderConfig, TokenLocation};
-use crate::mask::{MaskSet, Scrub};
+use crate::mask::{MaskSet, MediaTypes, Scrub};
 use crate::path::RequestPath;
 use crate::protocol::{Context, ProtocolKind};
 use crate::reason::Reason;
@@ -267,15 +267,45 @@ pub struct Masking {
     pub request: Option<Rc<MaskSet>>,
     /// Whether a secret in a request refuses it instead of being masked.
     pub deny_request: bool,
+    /// The rules that refuse a request even where others mask it.
+    pub denied: Vec<String>,
+    /// Whether a write that adds a secret to a file is refused.
+    pub deny_pushes: bool,
     /// Answers.
     pub response: Option<Rc<MaskSet>>,
     /// No rules: for answers in which only the injected credential is looked for.
     pub none: Rc<MaskSet>,
+    /// Requests of which, and of whose answers, nothing but the injected credential is masked.
+    pub spared: Spared,
+    /// Media types that are searched or left alone in spite of the built-in list.
+    pub types: MediaTypes,
+    /// Whether a body that passes a limit of the masker is refused instead of masked with less context.
+    pub refuse_over_limit: bool,
 }
 
-/// Who is asked for approvals, over the HTTP ext_authz contract.
+/// Requests that are not masked.
+#[derive(Debug, Default)]
+pub struct Spared {
+    /// By the path of the request, without its query.
+    pub paths: Globs,
+    /// By the name of the connection.
+    pub connections: Vec<String>,
+}
+
+/// How the approval service is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceProtocol {
+    /// The HTTP contract of Envoy's `ext_authz`.
+    Http,
+    /// `envoy.service.auth.v3.Authorization/Check`.
+    Grpc,
+}
+
+/// Who is asked for approvals, over the contract of Envoy's `ext_authz`.
 #[derive(Debug)]
 pub struct ApprovalService {
+    /// HTTP or gRPC.
+    pub protocol: ServiceProtocol,
     /// Envoy cluster.
     pub cluster: String,
     /// `:authority` of the check.
@@ -286,6 +316,12 @@ pub struct ApprovalService {
     pub claims: Vec<String>,
     /// Bearer token that shows the gateway to the service.
     pub credential: Option<Secret>,
+    /// Milliseconds that one question may take, where that is less than the hold.
+    pub timeout_ms: Option<u64>,
+    /// Request headers that the service is shown, lower case.
+    pub request_headers: Vec<String>,
+    /// Headers of an HTTP service's yes that are put on the request, lower case.
+    pub upstream_headers: Vec<String>,
 }
 
 /// Where records go.
@@ -333,6 +369,10 @@ pub struct Limits {
     /// Milliseconds to wait for the first byte of a body on a worker where Envoy has not yet shown
     /// that it delivers bodies to a paused filter.
     pub first_body_ms: u64,
+    /// Questions that one identity may have open at the approval service.
+    pub open_approvals: u64,
+    /// Bytes of an answer that is held until a person has seen it.
+    pub held_response: usize,
 }
 
 impl Policy {

@@ -3,14 +3,16 @@
 use std::rc::Rc;
 
 use super::answer::Reader;
-use super::{Phase, Stream, body_format};
+use super::hold::HeldAnswer;
+use super::{AnswerStep, Phase, Stream, body_format};
 use crate::effect::{Counter, Effect, Level, Now};
 use crate::head::ResponseHead;
-use crate::mask::{Finding, Format, Scrub, StreamMasker, mask_whole};
+use crate::mask::{Fault, Finding, Format, MaskSet, Scrub, StreamMasker, mask_whole};
 use crate::policy::{Action, Credential};
 use crate::protocol::github::nodes::Pupil;
 use crate::reason::Reason;
 use crate::record::{Captured, Chunk, Decision, MaskCount};
+use crate::worker::Worker;
 
 /// Chunks whose times a record keeps; later ones are added to the last.
 const CHUNKS: usize = 2_000;
@@ -35,23 +37,35 @@ pub(super) struct Response {
     masker: Option<StreamMasker>,
     pub(super) reader: Option<Reader>,
     pub(super) pupil: Option<Pupil>,
+    /// What waits here until all of it is there.
+    pub(super) held: Option<HeldAnswer>,
 }
 
 impl Response {
     /// Whether its bytes are looked at.
     pub(super) fn is_read(&self) -> bool {
-        self.masker.is_some() || self.capture || self.reader.is_some() || self.pupil.is_some()
+        self.masker.is_some()
+            || self.capture
+            || self.reader.is_some()
+            || self.pupil.is_some()
+            || self.held.is_some()
     }
 }
 
 impl Stream {
     /// Whether the answer will be read, and must therefore come whole and in plain bytes.
     pub(super) fn reads_response(&self) -> bool {
-        self.masks_response() || self.reads_answer()
+        self.masks_response() || self.reads_answer() || !self.answer_rules.is_empty()
     }
 
     fn masks_response(&self) -> bool {
-        self.policy.masking.response.is_some() || self.echo().is_some()
+        self.masked_response().is_some() || self.echo().is_some()
+    }
+
+    /// The rules for the answer, unless the policy spares it.
+    fn masked_response(&self) -> Option<Rc<MaskSet>> {
+        let set = self.policy.masking.response.as_ref();
+        set.filter(|_| !self.is_spared()).map(Rc::clone)
     }
 
     /// The head of the answer: what will be done with its body.
@@ -62,6 +76,7 @@ impl Stream {
             return;
         }
         self.response.status = Some(head.status);
+        self.change_response(&head);
         self.response.headers =
             self.kept_headers(&head.headers, self.policy.masking.response.as_ref());
         let scrub = self.echo();
@@ -72,8 +87,11 @@ impl Stream {
             return;
         }
         let media_type = head.content_type();
-        let format = body_format(&head.headers);
+        let format = body_format(&self.policy.masking.types, &head.headers);
         let encoded = head.headers.is_encoded();
+        if self.answer_is_unreadable(&head) {
+            return self.refuse_response(Reason::AnswerUnreadable);
+        }
         if format == Format::Binary {
             self.not_captured
                 .push(format!("response_body: {media_type}"));
@@ -84,15 +102,13 @@ impl Stream {
                 .push("response_body: content-encoding".to_owned());
             return self.refuse_response(Reason::ResponseEncoding);
         }
+        self.hold_answer(&head, format);
         self.response.capture = !encoded && self.policy.audit.capture_response > 0;
         self.response.reader = self.answer_reader(&head, format);
         self.response.pupil = self.pupil(&head);
         if self.masks_response() {
             let set = self
-                .policy
-                .masking
-                .response
-                .clone()
+                .masked_response()
                 .unwrap_or_else(|| Rc::clone(&self.policy.masking.none));
             self.response.masker = Some(StreamMasker::new(set, scrub, format));
         }
@@ -106,10 +122,44 @@ impl Stream {
         }
     }
 
+    /// What the approval service changes of the answer.
+    fn change_response(&mut self, head: &ResponseHead) {
+        let Some(hold) = self
+            .hold
+            .as_ref()
+            .filter(|h| !h.response_changes.is_empty())
+        else {
+            return;
+        };
+        let mut headers = head.headers.clone();
+        for change in &hold.response_changes {
+            let Some(value) = change.applied(&headers) else {
+                continue;
+            };
+            let name = change.name.clone();
+            headers.set(&name, value.as_deref());
+            self.effects.push(match value {
+                Some(value) => Effect::SetResponseHeader(name, value),
+                None => Effect::RemoveResponseHeader(name),
+            });
+        }
+    }
+
     /// A piece of the answer.
-    pub(super) fn respond_body(&mut self, bytes: &[u8], size: usize, end: bool, now: Now) {
+    pub(super) fn respond_body(
+        &mut self,
+        worker: &mut Worker,
+        bytes: &[u8],
+        size: usize,
+        end: bool,
+        now: Now,
+    ) {
         self.response.ended |= end;
-        if matches!(self.phase, Phase::Replied) {
+        // While a person is asked, what comes is the end of what is here.
+        if matches!(
+            self.phase,
+            Phase::Replied | Phase::Answer(AnswerStep::Ask | AnswerStep::AskAgain)
+        ) {
             return;
         }
         self.response.size += size as u64;
@@ -131,6 +181,13 @@ impl Stream {
             }
             None => bytes,
         };
+        let fault = self.response.masker.as_ref().and_then(StreamMasker::fault);
+        if fault.is_some() && self.policy.masking.refuse_over_limit {
+            self.note_limit("response", fault);
+            self.effects.push(Effect::ReplaceResponseBody(Vec::new()));
+            self.effects.push(Effect::ResetResponse);
+            return;
+        }
         if self.response.capture && !shown.is_empty() {
             self.response
                 .captured
@@ -145,7 +202,13 @@ impl Stream {
                 Some(_) | None => self.response.chunks.push(chunk),
             }
         }
-        if self.response.masker.is_some() && out != whole {
+        if self.response.held.is_some() {
+            let bytes = match self.response.masker.is_some() {
+                true => out,
+                false => bytes.to_vec(),
+            };
+            self.keep_answer(worker, &bytes, last, now);
+        } else if self.response.masker.is_some() && out != whole {
             self.effects.push(Effect::ReplaceResponseBody(out));
         } else if self.response.masker.is_none() && bytes != whole {
             self.effects
@@ -159,6 +222,11 @@ impl Stream {
     /// Trailers end the answer, and no body can be written any more.
     pub(super) fn respond_trailers(&mut self) {
         self.response.ended = true;
+        if matches!(self.phase, Phase::Answer(AnswerStep::Collect)) {
+            // Its bytes are here, and can not be put back any more.
+            self.response.held = None;
+            return self.refuse_response(Reason::AnswerUnreadable);
+        }
         let mut held = Vec::new();
         if let Some(masker) = self.response.masker.as_mut() {
             masker.finish(&mut held);
@@ -186,6 +254,18 @@ impl Stream {
             return;
         };
         self.note_masks(masker.findings(), "response", Counter::MaskedResponse);
+        self.note_limit("response", masker.fault());
+    }
+
+    /// Notes in the record that a limit of the masker was passed.
+    pub(super) fn note_limit(&mut self, direction: &str, fault: Option<Fault>) {
+        let Some(fault) = fault else {
+            return;
+        };
+        let note = format!("{direction}_body: {}", fault.text());
+        if !self.not_captured.contains(&note) {
+            self.not_captured.push(note);
+        }
     }
 
     /// Adds findings to the record's counts; how many there were.
@@ -200,6 +280,7 @@ impl Stream {
             rule: f.rule.clone(),
             count: u64::from(f.count),
             direction,
+            places: f.places.clone(),
         }));
         if found > 0 {
             self.effects.push(Effect::Count(counter, found));
@@ -244,7 +325,7 @@ impl Stream {
         }
     }
 
-    fn refuse_response(&mut self, reason: Reason) {
+    pub(super) fn refuse_response(&mut self, reason: Reason) {
         self.outcome.reason = Some(reason);
         let open = self.policy.undecided_action(reason) == Action::Allow
             || self.policy.mode == crate::policy::Mode::Observe;
