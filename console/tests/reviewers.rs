@@ -318,6 +318,24 @@ async fn one_identity_cannot_flood_the_reviewers() {
 }
 
 #[tokio::test]
+async fn an_answer_that_waits_is_shown() {
+    let console = Console::start();
+    let lead = console.reviewer("bob", &["platform-leads"]).await;
+    let mut held = question(1, "e-1");
+    held["summary"] = json!("deliver the answer to chat.completion, which names src/auth/login.rs");
+    held["answer"] = json!({"status": 200, "content_type": "application/json", "body": "fn login() <b>{}</b>",
+        "body_size": 20, "body_encoding": "utf8", "paths": ["src/auth/login.rs"]});
+    let id = asked(&console, &held).await;
+    let cookie = console.sign_in_to(&lead, "/approvals").await;
+    for path in ["/approvals".to_owned(), format!("/approvals/{id}")] {
+        let page = console.page(&path, &cookie).await.text();
+        assert!(page.contains("The answer that waits"), "{page}");
+        assert!(page.contains("fn login() &#60;b&#62;"), "{page}");
+        assert!(page.contains("Deliver the answer to"), "{page}");
+    }
+}
+
+#[tokio::test]
 async fn who_had_it_in_front_of_him_is_on_record_once() {
     let console = Console::start();
     let lead = console.reviewer("bob", &["platform-leads"]).await;

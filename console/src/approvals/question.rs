@@ -33,6 +33,9 @@ pub struct Question {
     pub session: Option<String>,
     /// The request itself.
     pub request: Request,
+    /// The answer that is held, where the request has passed and its answer waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<HeldAnswer>,
     /// What it would do.
     #[serde(default)]
     pub operations: Vec<Operation>,
@@ -89,6 +92,21 @@ pub struct Request {
     #[serde(default)]
     pub body_encoding: Option<String>,
     #[serde(default)]
+    pub body_truncated: bool,
+}
+
+/// The held answer, its body masked.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+#[allow(missing_docs)] // The names say it.
+pub struct HeldAnswer {
+    pub status: u16,
+    pub content_type: Option<String>,
+    pub body_sha256: Option<String>,
+    pub body_size: Option<u64>,
+    pub paths: Vec<String>,
+    pub body: Option<String>,
+    pub body_encoding: Option<String>,
     pub body_truncated: bool,
 }
 

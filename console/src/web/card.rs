@@ -31,6 +31,8 @@ pub(super) struct Card {
     pub operations: Vec<String>,
     pub changes: Vec<Block>,
     pub body: Option<Body>,
+    /// The answer that waits to be delivered.
+    pub answer: Option<Body>,
     pub waiting: bool,
     /// How often the same bytes came again.
     pub came_again: usize,
@@ -164,7 +166,8 @@ impl Card {
                 Some(changes) => change_blocks(&changes),
                 None => Vec::new(),
             },
-            body: body(approval, preview.then_some(PREVIEW)),
+            body: body(question, preview.then_some(PREVIEW)),
+            answer: answer(question, preview.then_some(PREVIEW)),
             waiting: approval.waiting,
             came_again: approval.came_again,
             hold_until: approval.hold_until,
@@ -259,20 +262,48 @@ fn operation(operation: &Operation) -> String {
     shown_line(&words.join("  "))
 }
 
-fn body(approval: &Approval, preview: Option<usize>) -> Option<Body> {
-    let request = &approval.question.request;
-    let text = request.body.as_deref().filter(|body| !body.is_empty())?;
+fn body(question: &Question, preview: Option<usize>) -> Option<Body> {
+    let request = &question.request;
+    captured(
+        request.body.as_deref()?,
+        request.content_type.as_deref(),
+        request.body_size,
+        request.body_encoding.as_deref() == Some("base64"),
+        request.body_truncated,
+        preview,
+    )
+}
+
+fn answer(question: &Question, preview: Option<usize>) -> Option<Body> {
+    let answer = question.answer.as_ref()?;
+    captured(
+        answer.body.as_deref()?,
+        answer.content_type.as_deref(),
+        answer.body_size,
+        answer.body_encoding.as_deref() == Some("base64"),
+        answer.body_truncated,
+        preview,
+    )
+}
+
+fn captured(
+    text: &str,
+    content_type: Option<&str>,
+    bytes: Option<u64>,
+    base64: bool,
+    cut: bool,
+    preview: Option<usize>,
+) -> Option<Body> {
+    if text.is_empty() {
+        return None;
+    }
     let mut notes = Vec::new();
-    notes.extend(request.content_type.as_deref().map(shown_line));
-    notes.extend(
-        request
-            .body_size
-            .map(|bytes| size(i64::try_from(bytes).unwrap_or(i64::MAX))),
-    );
-    if request.body_encoding.as_deref() == Some("base64") {
+    notes.extend(content_type.map(shown_line));
+    notes.extend(bytes.map(|bytes| size(i64::try_from(bytes).unwrap_or(i64::MAX))));
+    if base64 {
         notes.push("not text, shown as base64".to_owned());
     }
-    if request.body_truncated {
+    if cut {
         notes.push("cut off by the gateway".to_owned());
     }
     let mut text = shown(text);
