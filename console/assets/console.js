@@ -27,6 +27,7 @@
     if (document.querySelector("dialog[open]")) return;
     const wasG = afterG;
     afterG = false;
+    setTimeout(() => { delete document.body.dataset.afterG; });
     if (wasG && PLACES[event.key]) { location.assign(PLACES[event.key]); event.preventDefault(); return; }
     switch (event.key) {
       case "/": {
@@ -38,7 +39,7 @@
       case "k": step(-1); break;
       case "n": follow("a[rel=next]"); break;
       case "p": follow("a[rel=prev]"); break;
-      case "g": afterG = true; break;
+      case "g": afterG = true; setTimeout(() => { document.body.dataset.afterG = "1"; }); break;
       case "?": document.getElementById("keys")?.showModal(); break;
       default: return;
     }

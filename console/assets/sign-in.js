@@ -3,7 +3,7 @@
 (() => {
   const form = document.getElementById("sign-in");
   const secret = decodeURIComponent(location.hash.slice(1));
-  if (secret) {
+  if (secret && form.elements) {
     history.replaceState(null, "", location.pathname + location.search);
     form.elements.secret.value = secret;
     form.requestSubmit();

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use countersign_core::effect::Now;
 use serde_json::Value;
 
+use crate::approvals;
 use crate::bootstrap::{self, Address, Changes, Target};
 use crate::clock::{Clock, Millis, parse_duration};
 use crate::data_folder::{self, DatabaseUrl, Where};
@@ -58,6 +59,15 @@ enum Command {
     /// Add, list and remove the people who may sign in
     #[command(subcommand)]
     User(User),
+    /// List, show and decide the requests that wait, on a running console
+    #[command(subcommand)]
+    Approvals(approvals::command::Command),
+    /// Make, list and revoke tokens of the HTTP API
+    ///
+    /// A token acts for a person, with the scopes that are given and until its end. More than the
+    /// person may it never may.
+    #[command(subcommand)]
+    ApiToken(people::command::Command),
     /// Check a policy, or the policy in an Envoy bootstrap, with the filter's own compiler
     ///
     /// FILE is a policy in YAML or JSON, or an Envoy bootstrap, an EnvoyFilter or a WasmPlugin that
@@ -128,6 +138,9 @@ struct Serve {
     /// uploads; may be given several times. Without it every auditor does
     #[arg(long = "body-readers", value_name = "GROUP")]
     body_readers: Vec<String>,
+    /// Settings: sign-in with OpenID, stand-ins, break-glass, notices
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
     /// Also give out identities, for development; only on a loopback address and with a data
     /// folder of its own
     #[arg(long)]
@@ -310,6 +323,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             public_url,
             auditors,
             body_readers,
+            settings,
             dev,
             witnesses,
             signing_key,
@@ -327,6 +341,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
                     database,
                 },
                 public_url,
+                settings,
                 dev,
                 signing_key,
                 ledger_name,
@@ -345,6 +360,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             })?;
         }
         Command::User(user) => run_user(user)?,
+        Command::Approvals(asked) => approvals::command::run(&asked)?,
+        Command::ApiToken(asked) => people::command::run(&asked)?,
         Command::Check(Check { file, strict }) => return run_check(&file, strict),
         Command::Explain(asked) => run_explain(asked)?,
         Command::Mask(asked) => return masking::mask(&asked),
@@ -404,6 +421,7 @@ fn run_user(user: User) -> Result<(), Failure> {
                 name,
                 email,
                 groups,
+                ..Person::default()
             };
             let added = store.write_now(move |c| match people::add(c, now, &person) {
                 Ok(secret) => Ok(Ok(secret)),

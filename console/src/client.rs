@@ -1,12 +1,14 @@
 //! A console over HTTP, for commands that run elsewhere, and the blocking HTTP client of all
 //! commands: TLS by rustls with the system's authorities, no redirects.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::failure::Failure;
@@ -46,15 +48,86 @@ impl Server {
                 "Set COUNTERSIGN_TOKEN, or give --token.",
             )
         })?;
-        Ok(Some(Client {
-            agent: agent(Duration::from_secs(60), None)?,
-            url: url.trim_end_matches('/').to_owned(),
-            token,
-        }))
+        Client::new(url, &token).map(Some)
     }
 }
 
 impl Client {
+    /// The console at `url`, asked with `token`.
+    pub fn new(url: &str, token: &str) -> Result<Self, Failure> {
+        Ok(Self {
+            agent: agent(Duration::from_secs(60), None)?,
+            url: url.trim_end_matches('/').to_owned(),
+            token: token.to_owned(),
+        })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Sends a document and reads one; what the console says against it is the failure.
+    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
+        let answer = self
+            .agent
+            .post(format!("{}{path}", self.url))
+            .header("authorization", format!("Bearer {}", self.token))
+            .content_type("application/json")
+            .send(body.to_string());
+        let mut answer = answer.map_err(|error| {
+            Failure::new(
+                format!("{} cannot be asked: {error}", self.url),
+                "Is it the address under which people reach the console?",
+            )
+        })?;
+        let text = answer
+            .body_mut()
+            .with_config()
+            .limit(64 << 20)
+            .read_to_string()
+            .map_err(|error| Failure::plain(format!("{}{path}: {error}", self.url)))?;
+        let status = answer.status();
+        if status.is_success() {
+            let read = serde_json::from_str(&text);
+            return read.map_err(|error| Failure::plain(format!("{}{path}: {error}", self.url)));
+        }
+        let said: Value = serde_json::from_str(&text).unwrap_or_default();
+        let why = match said.get("error").and_then(Value::as_str) {
+            Some(why) => crate::web::text::shown_line(why),
+            None => status.to_string(),
+        };
+        Err(Failure::plain(why))
+    }
+
+    /// An answer that goes on for as long as the console likes, as lines.
+    pub fn lines(
+        &self,
+        path: &str,
+    ) -> Result<impl Iterator<Item = std::io::Result<String>>, Failure> {
+        let patient: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_connect(Some(Duration::from_secs(15)))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .tls_config(self.agent.config().tls_config().clone())
+            .build()
+            .into();
+        let answer = patient
+            .get(format!("{}{path}", self.url))
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("accept", "text/event-stream")
+            .call()
+            .map_err(|error| Failure::plain(format!("{} cannot be asked: {error}", self.url)))?;
+        if !answer.status().is_success() {
+            return Err(Failure::plain(format!(
+                "{}{path}: {}",
+                self.url,
+                answer.status()
+            )));
+        }
+        Ok(BufReader::new(answer.into_body().into_reader()).lines())
+    }
+
     /// A document; nothing where there is none.
     pub fn json<T: DeserializeOwned>(
         &self,

@@ -21,10 +21,12 @@
 //!   bar, `index` the sets that answer it, `search` and `facets` what is done with them.
 //! - [`replay`]: a session as a timeline, put together from what was captured.
 //! - [`export`]: the trail in forms that other systems read, and sending it on.
+//! - [`notify`]: telling them in chats and by mail that a request waits.
 //! - [`web`]: the pages, and the same things as JSON under `/api/v1`.
 //!
-//! What operators run: [`cli`], with [`serve`] behind `countersign serve`, [`policy`] behind
-//! `countersign check`, [`masking`] behind `countersign mask` and `countersign rules`, [`bootstrap`] behind `countersign bootstrap`, and [`dev_idp`], the identity
+//! What operators run: [`cli`], with [`serve`] behind `countersign serve` and its [`settings`],
+//! [`policy`] behind `countersign check`, [`masking`] behind `countersign mask` and `countersign rules`,
+//! [`bootstrap`] behind `countersign bootstrap`, and [`dev_idp`], the identity
 //! provider for development behind `serve --dev` and `countersign token`.
 //!
 //! [`web::router`] puts all of it together; tests drive it without a socket.
@@ -42,10 +44,12 @@ pub mod failure;
 pub mod intake;
 pub mod ledger;
 pub mod masking;
+pub mod notify;
 pub mod people;
 pub mod policy;
 pub mod replay;
 pub mod secret;
 pub mod serve;
+pub mod settings;
 pub mod store;
 pub mod web;

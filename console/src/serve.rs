@@ -19,8 +19,10 @@ use crate::ledger::keeper::Signing;
 use crate::ledger::keys::{self, KeyFile};
 use crate::ledger::retain::{Done, Keep, retain};
 use crate::ledger::{checkpoint, witness};
+use crate::notify::deliver;
 use crate::people::Rights;
 use crate::secret::Secret;
+use crate::settings::{self, Settings};
 use crate::store::sql::Connection;
 use crate::store::{Store, meta};
 use crate::web::{App, router};
@@ -65,11 +67,17 @@ pub struct Options {
     pub forward_ca: Option<PathBuf>,
     /// Who may read the trail.
     pub rights: Rights,
+    /// A file with settings.
+    pub settings: Option<PathBuf>,
 }
 
 /// Serves until SIGINT or SIGTERM.
 pub fn serve(options: &Options) -> Result<(), Failure> {
     let gateway_key = gateway_key()?;
+    let settings = match &options.settings {
+        Some(path) => settings::read(path, &|name| std::env::var(name).ok())?,
+        None => Settings::default(),
+    };
     if options.dev && !options.listen.ip().is_loopback() {
         return Err(Failure::new(
             format!(
@@ -99,7 +107,7 @@ pub fn serve(options: &Options) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::plain(format!("the console cannot start: {error}")))?;
-    let result = runtime.block_on(run(options, listener, store.clone(), gateway_key));
+    let result = runtime.block_on(run(options, settings, listener, store.clone(), gateway_key));
     // Held requests have their answers; what is left are readers of a page.
     runtime.shutdown_timeout(Duration::from_secs(1));
     store.close();
@@ -126,6 +134,7 @@ fn signing_store(folder: &DataFolder, options: &Options) -> Result<Store, Failur
 
 async fn run(
     options: &Options,
+    settings: Settings,
     listener: TcpListener,
     store: Store,
     gateway_key: Secret,
@@ -149,7 +158,8 @@ async fn run(
         options.dev,
         stopping.clone(),
     )
-    .with_rights(options.rights.clone());
+    .with_rights(options.rights.clone())
+    .with_settings(settings);
     let (now, issuer, dev) = (clock.now(), app.page("/dev"), options.dev);
     let (link, console) = (public_url.clone(), app.store.console().to_owned());
     app.store
@@ -184,6 +194,7 @@ async fn run(
         tokio::spawn(delete_old(app.clone(), options.keep));
     }
     let expiry = tokio::spawn(expire_tickets(app.clone()));
+    let notices = tokio::spawn(deliver::run(app.clone()));
     let forwards = start_forwards(options, &app, &stopping)?;
     let mut wait_for_stop = stopping.clone();
     let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
@@ -203,6 +214,7 @@ async fn run(
         tokio::task::spawn_blocking(move || forwards.into_iter().for_each(|one| drop(one.join())));
     let served = tokio::time::timeout(GRACE, server).await;
     let _ = tokio::time::timeout(GRACE, forwards).await;
+    let _ = tokio::time::timeout(GRACE, notices).await;
     match served {
         Ok(Ok(Ok(()))) => Ok(()),
         Ok(Ok(Err(error))) => Err(Failure::plain(format!("the console stopped: {error}"))),

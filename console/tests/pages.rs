@@ -67,7 +67,7 @@ async fn a_session_ends_with_time_with_sign_out_and_with_its_person() {
     let secret = console.person("bob", &[]).await;
     let cookie = console.sign_in(&secret).await;
     assert_eq!(console.page("/", &cookie).await.status, StatusCode::OK);
-    console.app.clock.advance(countersign::people::LIFETIME);
+    console.app.clock.advance(3_600_000);
     assert_eq!(
         console.page("/", &cookie).await.status,
         StatusCode::SEE_OTHER

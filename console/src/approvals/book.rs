@@ -3,9 +3,12 @@
 //! [`ask`], [`look`] and [`leave`] are the caller's side; `decide` is the reviewer's. A waiter is
 //! named by a random id: only the newest waiter of a fingerprint can use its approval.
 
+use serde_json::Value;
+
 use super::{Question, State, Step, others};
 use crate::clock::Millis;
 use crate::ledger::approval::{self, append_step};
+use crate::notify::outbox;
 use crate::secret::random_id;
 use crate::store::StoreError;
 use crate::store::sql::{self, Connection, OptionalExtension, Row, params};
@@ -23,6 +26,11 @@ pub enum Standing {
         approval: String,
         /// End of the ticket.
         expires_at: Millis,
+    },
+    /// The identity has as many requests waiting as it may: this one is not asked about.
+    TooMany {
+        /// How many it may have.
+        most: u32,
     },
     /// A newer caller with the same request waits in this one's place, or the ticket has ended.
     Superseded {
@@ -55,6 +63,8 @@ pub struct Caller {
     pub exchange: String,
     /// When it will stop waiting.
     pub hold_until: Millis,
+    /// How many requests of its identity may wait at a time.
+    pub most_pending: u32,
 }
 
 struct Open {
@@ -109,11 +119,16 @@ pub fn ask(
 ) -> Result<Standing, StoreError> {
     expire(c, now)?;
     let Some(open) = find_open(c, &question.fingerprint)? else {
+        if pending_of(c, &question.identity.subject)? >= caller.most_pending {
+            return Ok(Standing::TooMany {
+                most: caller.most_pending,
+            });
+        }
         let id = random_id()?;
         let expires_at = question.ticket_end(now);
         c.prepare_cached(
-            "INSERT INTO approvals (id, fingerprint, state, question, subject, asked_at, expires_at, hold_until, waiter)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO approvals (id, fingerprint, state, question, subject, asked_at, expires_at, hold_until, waiter, repo)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             id,
@@ -124,7 +139,8 @@ pub fn ask(
             now,
             expires_at,
             caller.hold_until,
-            caller.waiter
+            caller.waiter,
+            question.repo()
         ])?;
         note(
             c,
@@ -301,6 +317,15 @@ pub fn forget_waiters(c: &Connection, now: Millis, console: &str) -> Result<usiz
     Ok(waiting.len())
 }
 
+fn pending_of(c: &Connection, subject: &str) -> Result<u32, StoreError> {
+    Ok(
+        c.prepare_cached(
+            "SELECT count(*) FROM approvals WHERE subject = ?1 AND state = 'pending'",
+        )?
+        .query_row([subject], |row| row.get(0))?,
+    )
+}
+
 fn find_open(c: &Connection, fingerprint: &str) -> Result<Option<Open>, StoreError> {
     Ok(c.prepare_cached(
         "SELECT * FROM approvals
@@ -339,7 +364,7 @@ fn consume(
 }
 
 /// Writes one step down, in the ledger and among the approval's events.
-pub(super) fn note(
+pub(crate) fn note(
     c: &Connection,
     approval: &str,
     now: Millis,
@@ -347,6 +372,21 @@ pub(super) fn note(
     who: Option<&str>,
     exchange: Option<&str>,
     text: Option<&str>,
+) -> Result<(), StoreError> {
+    note_with(c, approval, now, step, who, exchange, text, None)
+}
+
+/// As [`note`], with what programs read of it.
+#[allow(clippy::too_many_arguments)] // Each is a field of the entry.
+pub(super) fn note_with(
+    c: &Connection,
+    approval: &str,
+    now: Millis,
+    step: Step,
+    who: Option<&str>,
+    exchange: Option<&str>,
+    text: Option<&str>,
+    detail: Option<&Value>,
 ) -> Result<(), StoreError> {
     let entry = append_step(
         c,
@@ -357,6 +397,7 @@ pub(super) fn note(
             who,
             exchange,
             note: text,
+            detail,
         },
     )?;
     c.prepare_cached(
@@ -372,5 +413,6 @@ pub(super) fn note(
         text,
         entry
     ])?;
+    outbox::put(c, approval, step, now)?;
     others::tell_changed(c, approval)
 }

@@ -1,11 +1,25 @@
-//! The reviewer's side: approve or refuse, once, by somebody who may.
+//! The reviewer's side: approve, refuse or break the glass, once, by somebody who may.
 
-use super::book::{expire, note};
+use serde_json::json;
+
+use super::authority::Authority;
+use super::book::{expire, note, note_with};
+use super::demand::{Count, Given, are_met};
 use super::{Question, State, Step};
-use crate::clock::Millis;
-use crate::people::Person;
+use crate::clock::{Millis, rfc3339};
 use crate::store::StoreError;
 use crate::store::sql::{Connection, OptionalExtension, params};
+
+/// What a person wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Yes.
+    Approve,
+    /// No.
+    Refuse,
+    /// Yes, alone, whoever else should agree.
+    BreakGlass,
+}
 
 /// A decision that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,8 +28,6 @@ pub struct Decided {
     pub fingerprint: String,
     /// What the approval is now; still pending when more people have to agree.
     pub state: State,
-    /// How many have agreed, and how many have to.
-    pub votes: (u32, u32),
 }
 
 /// Why a decision was not taken.
@@ -34,17 +46,26 @@ pub enum Refused {
     #[error("you are not one of the reviewers of this request ({0})")]
     NotReviewer(String),
     /// One person, one vote.
-    #[error("you have already approved this request; {0} more people have to")]
-    AlreadyApproved(u32),
+    #[error("you have already approved this request; others have to as well")]
+    AlreadyApproved,
+    /// He is not among those who may let a request through alone.
+    #[error("you may not let this request through alone")]
+    NoGlass,
+    /// Breaking the glass without saying why.
+    #[error("say why, in at least {0} characters: it goes on record and is told to everybody")]
+    NoReason(usize),
+    /// Out of office.
+    #[error("you are out of office until {}; your stand-in decides", rfc3339(*.0))]
+    Away(Millis),
 }
 
-/// Approves (`approve`) or refuses the approval `id`.
+/// Takes a decision on the approval `id`.
 pub fn decide(
     c: &Connection,
     now: Millis,
     id: &str,
-    person: &Person,
-    approve: bool,
+    by: &Authority,
+    choice: Choice,
     why: Option<&str>,
 ) -> Result<Result<Decided, Refused>, StoreError> {
     expire(c, now)?;
@@ -56,62 +77,113 @@ pub fn decide(
         return Ok(Err(Refused::NotFound));
     };
     let question = Question::read(question.as_bytes()).map_err(StoreError::Unreadable)?;
-    if let Some(refused) = objection(&question, state, person) {
+    if let Some(refused) = by.objection(&question, state, choice == Choice::BreakGlass) {
         return Ok(Err(refused));
     }
-    let needed = question.approval.min;
-    if !approve {
-        settle(c, now, id, State::Refused, &person.name, why)?;
-        note(c, id, now, Step::Refused, Some(&person.name), None, why)?;
-        return Ok(Ok(Decided {
-            fingerprint,
-            state: State::Refused,
-            votes: (0, needed),
-        }));
+    let name = by.person.name.as_str();
+    let decided = |state| {
+        Ok(Ok(Decided {
+            fingerprint: fingerprint.clone(),
+            state,
+        }))
+    };
+    match choice {
+        Choice::Refuse => {
+            settle(c, now, id, State::Refused, name, why)?;
+            note(c, id, now, Step::Refused, Some(name), None, why)?;
+            decided(State::Refused)
+        }
+        Choice::BreakGlass => {
+            let least = by.glass(&question).map_or(1, |glass| glass.min_reason);
+            let length = why.map_or(0, |why| why.trim().chars().count());
+            if length < least {
+                return Ok(Err(Refused::NoReason(least)));
+            }
+            settle(c, now, id, State::Approved, name, why)?;
+            note(c, id, now, Step::BrokeGlass, Some(name), None, why)?;
+            decided(State::Approved)
+        }
+        Choice::Approve => {
+            let counts = by.counts(&question);
+            if !vote(c, now, id, name, why, &counts)? {
+                return Ok(Err(Refused::AlreadyApproved));
+            }
+            let detail = json!({ "counts": counts });
+            note_with(
+                c,
+                id,
+                now,
+                Step::Approved,
+                Some(name),
+                None,
+                why,
+                Some(&detail),
+            )?;
+            match close(c, now, id, &question, why)? {
+                true => decided(State::Approved),
+                false => decided(State::Pending),
+            }
+        }
     }
+}
+
+/// Writes a vote down; not a second one of the same person.
+pub(crate) fn vote(
+    c: &Connection,
+    now: Millis,
+    id: &str,
+    who: &str,
+    why: Option<&str>,
+    counts: &[Count],
+) -> Result<bool, StoreError> {
+    let counts =
+        serde_json::to_string(counts).map_err(|error| StoreError::Unreadable(error.to_string()))?;
     let added = c
         .prepare_cached(
-            "INSERT INTO approval_votes (approval, who, at, why) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO NOTHING",
+            "INSERT INTO approval_votes (approval, who, at, why, counts) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (approval, who) DO NOTHING",
         )?
-        .execute(params![id, person.name, now, why])?;
-    let voters: Vec<String> = c
-        .prepare_cached("SELECT who FROM approval_votes WHERE approval = ?1 ORDER BY at, who")?
-        .query_map([id], |row| row.get(0))?
+        .execute(params![id, who, now, why, counts])?;
+    Ok(added > 0)
+}
+
+/// Grants the approval if all of its demands are met by now. Whether they are.
+pub(crate) fn close(
+    c: &Connection,
+    now: Millis,
+    id: &str,
+    question: &Question,
+    why: Option<&str>,
+) -> Result<bool, StoreError> {
+    let votes = given(c, id)?;
+    if !are_met(&question.demands(), &votes) {
+        return Ok(false);
+    }
+    let who: Vec<&str> = votes.iter().map(|vote| vote.who.as_str()).collect();
+    settle(c, now, id, State::Approved, &who.join(", "), why)?;
+    Ok(true)
+}
+
+/// The votes so far, in the order in which they were given.
+pub(crate) fn given(c: &Connection, id: &str) -> Result<Vec<Given>, StoreError> {
+    let rows: Vec<(String, Option<String>)> = c
+        .prepare_cached(
+            "SELECT who, counts FROM approval_votes WHERE approval = ?1 ORDER BY at, who",
+        )?
+        .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
-    let votes = u32::try_from(voters.len()).unwrap_or(u32::MAX);
-    if added == 0 {
-        return Ok(Err(Refused::AlreadyApproved(needed.saturating_sub(votes))));
-    }
-    note(c, id, now, Step::Approved, Some(&person.name), None, why)?;
-    let state = if votes >= needed {
-        settle(c, now, id, State::Approved, &voters.join(", "), why)?;
-        State::Approved
-    } else {
-        State::Pending
-    };
-    Ok(Ok(Decided {
-        fingerprint,
-        state,
-        votes: (votes, needed),
-    }))
+    rows.into_iter()
+        .map(|(who, counts)| {
+            let counts = counts.map(|text| serde_json::from_str(&text)).transpose();
+            let counts =
+                counts.map_err(|error| StoreError::Unreadable(format!("a vote: {error}")))?;
+            Ok(Given { who, counts })
+        })
+        .collect()
 }
 
-/// Why `person` may not decide now, if so.
-pub(crate) fn objection(question: &Question, state: State, person: &Person) -> Option<Refused> {
-    if state != State::Pending {
-        return Some(Refused::Settled(state));
-    }
-    if question.is_asked_by(person) {
-        return Some(Refused::OwnRequest);
-    }
-    if !question.may_be_decided_by(person) {
-        return Some(Refused::NotReviewer(question.reviewers_in_words()));
-    }
-    None
-}
-
-fn settle(
+/// Writes a decision down.
+pub(crate) fn settle(
     c: &Connection,
     now: Millis,
     id: &str,

@@ -135,6 +135,7 @@ async fn wait(app: &App, asked: Asked) -> Result<Standing, StoreError> {
     let caller = Caller {
         waiter: format!("{}{}", app.store.console(), random_id()?),
         exchange: question.exchange.clone(),
+        most_pending: most_pending(app, &question),
         hold_until: now.saturating_add_unsigned(hold.as_millis().try_into().unwrap_or(u64::MAX)),
     };
     let fingerprint = question.fingerprint.clone();
@@ -175,6 +176,12 @@ async fn wait(app: &App, asked: Asked) -> Result<Standing, StoreError> {
     waiting.caller = None;
     app.announce();
     Ok(standing)
+}
+
+/// How many requests of the identity may wait: as many as the gateway and the console both say.
+fn most_pending(app: &App, question: &Question) -> u32 {
+    let here = app.settings.approvals.limits.pending_per_identity;
+    here.min(question.approval.open.unwrap_or(u32::MAX))
 }
 
 /// A caller that is held. Dropped before its answer, its connection went away.
@@ -219,20 +226,24 @@ pub(super) struct Told {
 impl Told {
     pub fn new(app: &App, standing: Standing) -> Self {
         let (granted, decision, approval) = match &standing {
-            Standing::Granted(verdict) => (true, "approved", &verdict.approval),
-            Standing::Refused(verdict) => (false, "refused", &verdict.approval),
-            Standing::Pending { approval, .. } => (false, "pending", approval),
-            Standing::Superseded { approval } => (false, "superseded", approval),
+            Standing::Granted(verdict) => (true, "approved", verdict.approval.as_str()),
+            Standing::Refused(verdict) => (false, "refused", verdict.approval.as_str()),
+            Standing::Pending { approval, .. } => (false, "pending", approval.as_str()),
+            Standing::Superseded { approval } => (false, "superseded", approval.as_str()),
+            // It was not asked about, so there is no approval.
+            Standing::TooMany { .. } => (false, "limited", ""),
         };
-        let url = app.page(&format!("/approvals/{approval}"));
         let mut told = Self {
             granted,
             facts: Vec::new(),
             reason: String::new(),
         };
         told.add("x-countersign-decision", decision);
-        told.add("x-countersign-approval", approval);
-        told.add("x-countersign-approval-url", &url);
+        if !approval.is_empty() {
+            told.add("x-countersign-approval", approval);
+            let url = app.page(&format!("/approvals/{approval}"));
+            told.add("x-countersign-approval-url", &url);
+        }
         told.reason = match &standing {
             Standing::Granted(verdict) => {
                 told.decided(verdict);
@@ -252,6 +263,9 @@ impl Told {
                  the ticket ends"
                     .to_owned()
             }
+            Standing::TooMany { most } => format!(
+                "{most} requests of this identity wait for a reviewer already; this one was not asked about"
+            ),
             Standing::Superseded { .. } => {
                 "the same request was sent again, and the newer one waits".to_owned()
             }

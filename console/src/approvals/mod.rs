@@ -8,10 +8,16 @@
 //!               |   \--> refused         |   (a refusal stands until the ticket ends)
 //!               \------------\-----------\--> expired, when the ticket ends
 //! ```
+//! Who has to agree is [`demand`]'s, who may is [`authority`]'s business. Every step is an entry of the
+//! ledger and a row that stays; steps that people are told of wait as notices until they were sent.
+//!
 //! The database is the truth: an approval is consumed in the transaction before the answer that it
 //! allows is sent, and only by the newest caller that asked. The [`desk`] only wakes callers up.
 
+pub mod authority;
 pub mod book;
+pub mod command;
+pub mod demand;
 pub mod desk;
 pub mod endpoint;
 pub mod grpc;
@@ -19,15 +25,15 @@ pub mod others;
 pub mod question;
 pub mod words;
 
-mod decide;
+pub(crate) mod decide;
 mod plain;
 mod read;
 
-pub(crate) use decide::objection;
-pub use decide::{Decided, Refused as DecisionRefused, decide};
+pub use authority::Authority;
+pub use decide::{Choice, Decided, Refused as DecisionRefused, decide};
 pub use desk::Desk;
 pub use question::Question;
-pub use read::{Approval, Event, Vote, events, find, list, pending_count};
+pub use read::{Approval, Event, Vote, events, find, list, of_repo, pending_count};
 
 use crate::store::sql::{self, FromSql, ToSql, Value, ValueRef};
 
@@ -96,8 +102,16 @@ pub enum Step {
     Ticket,
     /// The caller's connection went away.
     Gone,
+    /// A channel took a notice of a step.
+    Notified,
+    /// A channel did not, however often it was tried.
+    NotNotified,
+    /// A reviewer had it in front of him.
+    Seen,
     /// A reviewer approved.
     Approved,
+    /// Somebody let it through alone.
+    BrokeGlass,
     /// A reviewer refused.
     Refused,
     /// The refused request came again within its ticket and was refused again.
@@ -116,7 +130,11 @@ impl Step {
             Self::Joined => "joined",
             Self::Ticket => "ticket",
             Self::Gone => "gone",
+            Self::Notified => "notified",
+            Self::NotNotified => "not_notified",
+            Self::Seen => "seen",
             Self::Approved => "approved",
+            Self::BrokeGlass => "broke_glass",
             Self::Refused => "refused",
             Self::Repeated => "repeated",
             Self::Consumed => "consumed",

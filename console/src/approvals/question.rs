@@ -1,13 +1,18 @@
 //! What the gateway asks: who wants to do what, under which rule, and who may agree.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::demand::{Consent, Demand, Reviewers, one};
 use super::words;
-use crate::people::Person;
+use crate::people::{Person, claim};
 
 /// The longest ticket that is given out, in seconds: seven days.
 const LONGEST_TICKET_S: u64 = 7 * 24 * 3600;
+/// More ways to agree than anybody writes.
+const MOST_CONSENTS: usize = 1000;
 
 /// The body of an approval request. Fields that this console does not know are kept in the
 /// database with the rest, and otherwise ignored.
@@ -28,6 +33,9 @@ pub struct Question {
     pub session: Option<String>,
     /// The request itself.
     pub request: Request,
+    /// The answer that is held, where the request has passed and its answer waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<HeldAnswer>,
     /// What it would do.
     #[serde(default)]
     pub operations: Vec<Operation>,
@@ -61,6 +69,9 @@ pub struct Identity {
     /// The groups.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// Other claims that the gateway tells.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub claims: Map<String, Value>,
 }
 
 /// The held request, its body masked.
@@ -81,6 +92,21 @@ pub struct Request {
     #[serde(default)]
     pub body_encoding: Option<String>,
     #[serde(default)]
+    pub body_truncated: bool,
+}
+
+/// The held answer, its body masked.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+#[allow(missing_docs)] // The names say it.
+pub struct HeldAnswer {
+    pub status: u16,
+    pub content_type: Option<String>,
+    pub body_sha256: Option<String>,
+    pub body_size: Option<u64>,
+    pub paths: Vec<String>,
+    pub body: Option<String>,
+    pub body_encoding: Option<String>,
     pub body_truncated: bool,
 }
 
@@ -105,12 +131,16 @@ pub struct Operation {
     pub attributes: Map<String, Value>,
 }
 
-/// The rule's terms.
+/// Who has to agree, and for how long.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Terms {
-    /// Who may agree.
-    pub reviewers: Reviewers,
-    /// How many of them have to.
+    /// All of these have to be met.
+    #[serde(default)]
+    pub demands: Vec<Demand>,
+    /// The one consent of a plain rule, where there are no demands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewers: Option<Reviewers>,
+    /// How many of them have to agree.
     #[serde(default = "one")]
     pub min: u32,
     /// How long a caller is held, in milliseconds.
@@ -118,20 +148,9 @@ pub struct Terms {
     pub hold_ms: u64,
     /// How long the approval can be given and used, in seconds from asking.
     pub ticket_s: u64,
-}
-
-fn one() -> u32 {
-    1
-}
-
-/// Who may agree. Empty lists name nobody.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default)]
-pub struct Reviewers {
-    /// Members of any of these groups.
-    pub groups: Vec<String>,
-    /// People by name or e-mail address.
-    pub subjects: Vec<String>,
+    /// How many questions of the identity may be open, as the gateway says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<u32>,
 }
 
 impl Question {
@@ -148,8 +167,12 @@ impl Question {
         if question.identity.subject.is_empty() {
             return Err("identity.subject is empty".into());
         }
-        if question.approval.min == 0 {
+        let consents = question.approval.demands.iter().flat_map(|d| &d.any_of);
+        if question.approval.min == 0 || consents.clone().any(|consent| consent.min == 0) {
             return Err("approval.min is 0: an approval needs at least one person".into());
+        }
+        if consents.clone().count() > MOST_CONSENTS {
+            return Err(format!("more than {MOST_CONSENTS} consents are demanded"));
         }
         Ok(question)
     }
@@ -160,46 +183,91 @@ impl Question {
         now.saturating_add_unsigned(ticket)
     }
 
+    /// What has to be met.
+    pub fn demands(&self) -> Cow<'_, [Demand]> {
+        match (&self.approval.reviewers, self.approval.demands.as_slice()) {
+            (Some(reviewers), []) => Cow::Owned(vec![Demand {
+                rule: self.rule.clone(),
+                any_of: vec![Consent {
+                    reviewers: reviewers.clone(),
+                    min: self.approval.min,
+                }],
+            }]),
+            (_, demands) => Cow::Borrowed(demands),
+        }
+    }
+
     /// Whether `person` is the one who asks: name or address equal the identity's subject or
-    /// address, in any case of letters. A match too many costs a reviewer; one too few lets
-    /// somebody approve his own request.
-    pub fn is_asked_by(&self, person: &Person) -> bool {
+    /// address, or one of the claims `same_person` has the same value, in any case of letters. A match
+    /// too many costs a reviewer; one too few lets somebody approve his own request.
+    pub fn is_asked_by(&self, person: &Person, same_person: &[String]) -> bool {
         let theirs = [Some(person.name.as_str()), person.email.as_deref()];
         let asker = [
             Some(self.identity.subject.as_str()),
             self.identity.email.as_deref(),
         ];
-        theirs.into_iter().flatten().any(|mine| {
-            asker
-                .into_iter()
-                .flatten()
-                .any(|other| mine.to_lowercase() == other.to_lowercase())
-        })
+        let same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
+        let named = theirs
+            .into_iter()
+            .flatten()
+            .any(|mine| asker.into_iter().flatten().any(|other| same(mine, other)));
+        named
+            || same_person.iter().any(|path| {
+                let mut asked: Vec<String> = claim(&self.identity.claims, path);
+                if path == "email" {
+                    asked.extend(self.identity.email.clone());
+                }
+                person
+                    .claim(path)
+                    .iter()
+                    .any(|mine| asked.iter().any(|other| same(mine, other)))
+            })
     }
 
-    /// Whether the rule names `person` as a reviewer.
-    pub fn may_be_decided_by(&self, person: &Person) -> bool {
-        let reviewers = &self.approval.reviewers;
-        reviewers.groups.iter().any(|g| person.groups.contains(g))
-            || reviewers
-                .subjects
-                .iter()
-                .any(|subject| *subject == person.name || person.email.as_ref() == Some(subject))
+    /// Where a vote of `person` would count, in his own right.
+    pub fn places_of<'a>(&'a self, person: &'a Person) -> Vec<(usize, usize)> {
+        let mut places = Vec::new();
+        for (index, demand) in self.demands().iter().enumerate() {
+            for (place, consent) in demand.any_of.iter().enumerate() {
+                if consent.reviewers.name(person) {
+                    places.push((index, place));
+                }
+            }
+        }
+        places
     }
 
     /// The reviewers in words.
     pub fn reviewers_in_words(&self) -> String {
-        let reviewers = &self.approval.reviewers;
-        let mut names: Vec<String> = reviewers
-            .groups
+        let demands = self.demands();
+        let way = |consent: &Consent| match consent.min {
+            1 => consent.reviewers.in_words(),
+            min => format!("{min} of {}", consent.reviewers.in_words()),
+        };
+        let words: Vec<String> = demands
             .iter()
-            .map(|group| format!("group {group}"))
+            .map(|demand| {
+                demand
+                    .any_of
+                    .iter()
+                    .map(way)
+                    .collect::<Vec<_>>()
+                    .join(" or ")
+            })
+            .map(|words| match words.as_str() {
+                "" => "nobody: no rule names reviewers".to_owned(),
+                _ => words,
+            })
             .collect();
-        names.extend(reviewers.subjects.iter().cloned());
-        if names.is_empty() {
-            return "nobody: the rule names no reviewers".into();
+        match words.is_empty() {
+            true => "nobody: no rule names reviewers".into(),
+            false => words.join(", and "),
         }
-        names.join(", ")
+    }
+
+    /// The repository that it is about, if it names one.
+    pub fn repo(&self) -> Option<&str> {
+        self.operations.iter().find_map(|o| o.repo.as_deref())
     }
 
     /// What the request would do, in words: the gateway's summary unless that is the operations'
@@ -277,12 +345,29 @@ pub(crate) mod tests {
             name: name.into(),
             email: email.map(str::to_owned),
             groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+            ..Person::default()
         };
-        assert!(question.may_be_decided_by(&person("bob", None, &["platform-leads"])));
-        assert!(question.may_be_decided_by(&person("carol", None, &[])));
-        assert!(!question.may_be_decided_by(&person("dave", None, &["agents"])));
-        assert!(question.is_asked_by(&person("CI-Runner", None, &["platform-leads"])));
-        assert!(question.is_asked_by(&person("x", Some("ci-runner"), &[])));
-        assert!(!question.is_asked_by(&person("bob", None, &[])));
+        let may = |person: &Person| !question.places_of(person).is_empty();
+        assert!(may(&person("bob", None, &["platform-leads"])));
+        assert!(may(&person("carol", None, &[])));
+        assert!(!may(&person("dave", None, &["agents"])));
+        let asked = |person: &Person| question.is_asked_by(person, &["login".to_owned()]);
+        assert!(asked(&person("CI-Runner", None, &["platform-leads"])));
+        assert!(asked(&person("x", Some("ci-runner"), &[])));
+        assert!(!asked(&person("bob", None, &[])));
+        let with_claim = |value: &str| Person {
+            claims: serde_json::json!({"login": value})
+                .as_object()
+                .unwrap()
+                .clone(),
+            ..person("bob", None, &[])
+        };
+        let mut named = sample(1, "e");
+        named["identity"]["claims"] = serde_json::json!({"login": ["Octo-Bob"]});
+        let question = read(&named).unwrap();
+        let asked = |person: &Person| question.is_asked_by(person, &["login".to_owned()]);
+        assert!(asked(&with_claim("octo-bob")));
+        assert!(!asked(&with_claim("ann")));
+        assert!(!question.is_asked_by(&with_claim("octo-bob"), &[]));
     }
 }

@@ -1,5 +1,6 @@
 //! Approvals as pages and the API show them.
 
+use super::demand::{Count, Given, Progress, progress};
 use super::{Question, State};
 use crate::clock::Millis;
 use crate::store::StoreError;
@@ -23,6 +24,8 @@ pub struct Approval {
     pub consumed_at: Option<Millis>,
     pub consumed_by: Option<String>,
     pub votes: Vec<Vote>,
+    /// How often the same bytes came again.
+    pub came_again: usize,
 }
 
 /// One reviewer's consent.
@@ -32,6 +35,20 @@ pub struct Vote {
     pub who: String,
     pub at: Millis,
     pub why: Option<String>,
+    /// What it counts for; for everything, if it is from before that was written down.
+    pub counts: Option<Vec<Count>>,
+}
+
+impl Approval {
+    /// How far each demand is met.
+    pub fn progress(&self) -> Vec<Progress> {
+        let given = |vote: &Vote| Given {
+            who: vote.who.clone(),
+            counts: vote.counts.clone(),
+        };
+        let votes: Vec<Given> = self.votes.iter().map(given).collect();
+        progress(&self.question.demands(), &votes)
+    }
 }
 
 /// One step, as it was written down.
@@ -64,22 +81,31 @@ fn from_row(row: &Row<'_>) -> sql::Result<Approval> {
         consumed_at: row.get("consumed_at")?,
         consumed_by: row.get("consumed_by")?,
         votes: Vec::new(),
+        came_again: 0,
     })
 }
 
 fn with_votes(c: &Connection, mut approval: Approval) -> Result<Approval, StoreError> {
     approval.votes = c
         .prepare_cached(
-            "SELECT who, at, why FROM approval_votes WHERE approval = ?1 ORDER BY at, who",
+            "SELECT who, at, why, counts FROM approval_votes WHERE approval = ?1 ORDER BY at, who",
         )?
         .query_map([&approval.id], |row| {
+            let counts: Option<String> = row.get(3)?;
             Ok(Vote {
                 who: row.get(0)?,
                 at: row.get(1)?,
                 why: row.get(2)?,
+                counts: counts.and_then(|text| serde_json::from_str(&text).ok()),
             })
         })?
         .collect::<Result<_, _>>()?;
+    let joined: i64 = c
+        .prepare_cached(
+            "SELECT count(*) FROM approval_events WHERE approval = ?1 AND kind = 'joined'",
+        )?
+        .query_row([&approval.id], |row| row.get(0))?;
+    approval.came_again = usize::try_from(joined).unwrap_or(0);
     Ok(approval)
 }
 
@@ -124,6 +150,23 @@ pub fn list(
             Ok(approval)
         })
         .collect()
+}
+
+/// Earlier decisions about the repository of `approval`, newest first.
+pub fn of_repo(
+    c: &Connection,
+    approval: &Approval,
+    limit: u32,
+) -> Result<Vec<Approval>, StoreError> {
+    let Some(repo) = approval.question.repo() else {
+        return Ok(Vec::new());
+    };
+    Ok(c.prepare_cached(
+        "SELECT * FROM approvals WHERE repo = ?1 AND id <> ?2 AND decided_at IS NOT NULL
+         ORDER BY asked_at DESC, id DESC LIMIT ?3",
+    )?
+    .query_map(sql::params![repo, approval.id, i64::from(limit)], from_row)?
+    .collect::<Result<_, _>>()?)
 }
 
 /// How many wait for a decision.

@@ -1,5 +1,7 @@
 //! Operations in words, for the heading that a reviewer reads first.
 
+use serde_json::Value;
+
 use super::question::Operation;
 
 /// Operations that are spelled out; the request's page lists all.
@@ -26,8 +28,12 @@ fn one(operation: &Operation) -> String {
     let paths = match operation.paths.as_slice() {
         [] => None,
         [path] => Some(path.clone()),
-        [first, rest @ ..] => Some(format!("{first} and {} more", rest.len())),
+        all @ [first, rest @ ..] => Some(match common_folder(all) {
+            Some(folder) => format!("{} files under {folder}", all.len()),
+            None => format!("{first} and {} more", rest.len()),
+        }),
     };
+    let commits = operation.attributes.get("commits").and_then(Value::as_u64);
     let mut words = match (area, verb.as_str(), &reference) {
         ("ref", "push", Some(reference)) => format!("push to {reference}"),
         ("ref", verb, Some(reference)) => format!("{verb} {reference}"),
@@ -49,10 +55,36 @@ fn one(operation: &Operation) -> String {
         ("ref", _) | (_, None) => {}
         (_, Some(reference)) => words.push_str(&format!(" on {reference}")),
     }
-    if let ("ref", Some(paths)) = (area, paths) {
-        words.push_str(&format!(": {paths}"));
+    let commits = commits.map(|count| match count {
+        1 => "1 commit".to_owned(),
+        many => format!("{many} commits"),
+    });
+    let paths = paths.filter(|_| area == "ref");
+    let details: Vec<String> = commits.into_iter().chain(paths).collect();
+    if !details.is_empty() {
+        words.push_str(&format!(": {}", details.join(", ")));
     }
     words
+}
+
+/// The deepest folder that all of the paths are in.
+fn common_folder(paths: &[String]) -> Option<String> {
+    let folders = |path: &String| -> Vec<String> {
+        let mut parts: Vec<String> = path.split('/').map(str::to_owned).collect();
+        parts.pop();
+        parts
+    };
+    let mut common = folders(paths.first()?);
+    for path in paths {
+        let other = folders(path);
+        let same = common
+            .iter()
+            .zip(&other)
+            .take_while(|(a, b)| a == b)
+            .count();
+        common.truncate(same);
+    }
+    (!common.is_empty()).then(|| common.join("/"))
 }
 
 fn noun(area: &str) -> &str {
@@ -105,6 +137,21 @@ mod tests {
                     &[".github/workflows/ci.yml", "a"],
                 ),
                 "push to branch main of acme/web: .github/workflows/ci.yml and 1 more",
+            ),
+            (
+                Operation {
+                    attributes: serde_json::json!({"commits": 3})
+                        .as_object()
+                        .unwrap()
+                        .clone(),
+                    ..operation(
+                        "ref.push",
+                        "acme/web",
+                        main,
+                        &[".github/workflows/ci.yml", ".github/workflows/deploy/x.yml"],
+                    )
+                },
+                "push to branch main of acme/web: 3 commits, 2 files under .github/workflows",
             ),
             (
                 operation("ref.delete", "acme/web", Some("refs/tags/v1"), &[]),

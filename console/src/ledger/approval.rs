@@ -26,6 +26,8 @@ pub struct Step<'a> {
     pub exchange: Option<&'a str>,
     /// In words.
     pub note: Option<&'a str>,
+    /// For programs: what a vote counts for.
+    pub detail: Option<&'a Value>,
 }
 
 /// Appends a step of an approval that is in the database, and returns the entry's index.
@@ -41,6 +43,9 @@ pub fn append_step(c: &Connection, now: Millis, step: Step<'_>) -> Result<i64, S
     put("note", step.note);
     put("step", Some(step.step));
     put("who", step.who);
+    if let Some(detail) = step.detail {
+        value.insert("detail".to_owned(), detail.clone());
+    }
     let mut body = None;
     if step.step == ASKED {
         let raw: Option<String> = c

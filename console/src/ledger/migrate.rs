@@ -77,6 +77,7 @@ fn event(c: &Connection, at: Millis, id: i64) -> Result<i64, StoreError> {
         who: who.as_deref(),
         exchange: exchange.as_deref(),
         note: note.as_deref(),
+        detail: None,
     };
     append_step(c, at, step)
 }

@@ -31,6 +31,13 @@ impl Rights {
             .any(|group| person.groups.contains(group))
     }
 
+    /// Whether a reviewer may read the prompt behind a request that is his to decide: with the right
+    /// to read bodies, where that is a right of its own.
+    pub fn reads_prompts(&self, person: &Person) -> bool {
+        let readers = &self.body_readers;
+        readers.is_empty() || readers.iter().any(|group| person.groups.contains(group))
+    }
+
     /// Whether `person` may read bodies in the trail: prompts, answers, uploads.
     pub fn reads_bodies(&self, person: &Person) -> bool {
         let readers = &self.body_readers;
@@ -47,8 +54,8 @@ mod tests {
     fn nobody_reads_without_the_group_and_bodies_can_need_a_second_one() {
         let person = |groups: &[&str]| Person {
             name: "x".into(),
-            email: None,
             groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+            ..Person::default()
         };
         let open = Rights::default();
         let strict = Rights {

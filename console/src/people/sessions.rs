@@ -1,13 +1,12 @@
 //! Sessions of the pages: a random token in a strict cookie, its hash in the database.
 
+use std::time::Duration;
+
 use super::{Person, users};
 use crate::clock::Millis;
 use crate::secret::{hash_token, random_token};
 use crate::store::StoreError;
 use crate::store::sql::{Connection, OptionalExtension, params};
-
-/// A session ends this long after it began, whatever happens in it: one working day.
-pub const LIFETIME: Millis = 8 * 3600 * 1000;
 
 /// A person who is signed in, and the token that says so.
 #[derive(Clone, Debug)]
@@ -18,8 +17,14 @@ pub struct Session {
     pub token: String,
 }
 
-/// Starts a session and returns its token. Sessions that have ended are cleared on the way.
-pub fn start_session(c: &Connection, now: Millis, person: &Person) -> Result<String, StoreError> {
+/// Starts a session of this length, whatever happens in it, and returns its token. Sessions that have
+/// ended are cleared on the way.
+pub fn start_session(
+    c: &Connection,
+    now: Millis,
+    person: &Person,
+    length: Duration,
+) -> Result<String, StoreError> {
     let token = random_token()?;
     c.execute("DELETE FROM sessions WHERE expires_at <= ?1", [now])?;
     c.execute(
@@ -28,7 +33,7 @@ pub fn start_session(c: &Connection, now: Millis, person: &Person) -> Result<Str
             hash_token("session", &token),
             person.name,
             now,
-            now + LIFETIME
+            now.saturating_add_unsigned(length.as_millis().try_into().unwrap_or(u64::MAX))
         ],
     )?;
     Ok(token)
@@ -41,7 +46,7 @@ pub fn person_of_session(
     token: &str,
 ) -> Result<Option<Person>, StoreError> {
     Ok(c.prepare_cached(
-        "SELECT name, email, groups FROM sessions JOIN users ON users.name = sessions.\"user\"
+        "SELECT name, email, groups, claims FROM sessions JOIN users ON users.name = sessions.\"user\"
          WHERE token_hash = ?1 AND expires_at > ?2",
     )?
     .query_row(params![hash_token("session", token), now], users::from_row)

@@ -134,10 +134,7 @@ pub fn explain(
     let (decision, reason) = (stream.decision(), stream.reason());
     let reason = reason.map(|(reason, detail)| (reason, detail.to_owned()));
     let rule = stream.rule();
-    let hold_ms = stream.held_for_ms();
-    let approval = rule
-        .filter(|_| held)
-        .map(|rule| approval_json(rule, hold_ms));
+    let approval = terms(&effects).filter(|_| held);
     let comparisons = stream.comparisons(&file.body, asking.at);
     let mut explanation = Explanation {
         request: format!(
@@ -296,15 +293,13 @@ fn action(action: Action) -> &'static str {
     }
 }
 
-fn approval_json(rule: &Rule, hold_ms: Option<u64>) -> Value {
-    let approval = &rule.approval;
-    json!({
-        "groups": approval.reviewers.groups,
-        "subjects": approval.reviewers.subjects,
-        "min": approval.min,
-        "hold_ms": hold_ms,
-        "ticket_s": approval.ticket_s,
-    })
+/// The terms of the question that the gateway would put.
+fn terms(effects: &[Effect]) -> Option<Value> {
+    let question = effects.iter().find_map(|effect| match effect {
+        Effect::Call(call) => serde_json::from_slice::<Value>(&call.body).ok(),
+        _ => None,
+    })?;
+    question.get("approval").cloned()
 }
 
 fn readable(body: &[u8]) -> String {

@@ -145,16 +145,11 @@ fn verdict(out: &mut String, explanation: &Explanation, style: Style) {
     if let Some(approval) = &explanation.approval {
         let seconds = approval["hold_ms"].as_u64().unwrap_or_default() / 1_000;
         let ticket = approval["ticket_s"].as_u64().unwrap_or_default() / 60;
-        let who: Vec<String> = ["groups", "subjects"]
-            .iter()
-            .map(|key| list(&approval[*key]))
-            .filter(|names| !names.is_empty())
-            .collect();
-        let asked = format!(
-            "{} of {}; held for {seconds} s, the ticket holds for {ticket} min",
-            approval["min"],
-            who.join(", ")
-        );
+        let who = match demands(&approval["demands"]) {
+            none if none.is_empty() => "nobody: no rule asks, a default does".to_owned(),
+            who => who,
+        };
+        let asked = format!("{who}; held for {seconds} s, the ticket holds for {ticket} min");
         row(out, "asked", &asked);
     }
     let Some(reply) = &explanation.reply else {
@@ -174,6 +169,33 @@ fn verdict(out: &mut String, explanation: &Explanation, style: Style) {
     for body in reply.body.lines() {
         line(out, &format!("  {body}"));
     }
+}
+
+/// `1 of platform-leads and 2 of security`.
+fn demands(demands: &Value) -> String {
+    let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let consent = |consent: &Value| {
+        let reviewers = &consent["reviewers"];
+        let mut names: Vec<String> = ["groups", "subjects"]
+            .iter()
+            .map(|key| list(&reviewers[*key]))
+            .filter(|names| !names.is_empty())
+            .collect();
+        for (claim, patterns) in reviewers["claims"].as_object().into_iter().flatten() {
+            names.push(format!("{claim}={}", list(patterns)));
+        }
+        format!("{} of {}", consent["min"], names.join(", "))
+    };
+    let one = |demand: &Value| {
+        let ways: Vec<String> = items(&demand["any_of"]).iter().map(consent).collect();
+        ways.join(" or ")
+    };
+    let all: Vec<String> = items(demands)
+        .iter()
+        .map(one)
+        .filter(|w| !w.is_empty())
+        .collect();
+    all.join(" and ")
 }
 
 fn row(out: &mut String, label: &str, text: &str) {

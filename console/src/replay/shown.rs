@@ -416,7 +416,7 @@ fn answered(answer: &Answer, began: Millis, blocks: &mut Vec<Block>, facts: &mut
     );
 }
 
-fn changed(changes: &Changes, blocks: &mut Vec<Block>) {
+pub(crate) fn changed(changes: &Changes, blocks: &mut Vec<Block>) {
     if let Some(message) = &changes.message {
         let (text, folded) = fit(message);
         blocks.push(Block::Said {

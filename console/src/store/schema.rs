@@ -7,6 +7,7 @@ use super::sql::{Connection, Engine};
 use super::{StoreError, meta};
 use crate::exchanges;
 use crate::ledger;
+use crate::people;
 
 /// Where PostgreSQL keeps what SQLite has as `user_version`.
 const VERSION: &str = "schema";
@@ -18,6 +19,7 @@ const STEPS: &[Step] = &[
     Step::Sql(SEARCH),
     Step::Sql(exchanges::index::SCHEMA),
     Step::Sql(exchanges::saved::SCHEMA),
+    Step::Sql(people::SCHEMA),
 ];
 
 enum Step {

@@ -9,12 +9,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
-use super::approvals::{is_shown, status_of, take_decision};
+use super::approvals::{is_shown, seen, status_of, take_decision};
 use super::asked::{Parameters, Wrong};
 use super::audit::NO_WORDS;
-use super::auth::{ApiAuditor, ApiCaller};
+use super::auth::{ApiAuditor, ApiCaller, out_of_scope};
 use super::look::looked;
-use crate::approvals::{self, Approval, Event, State as ApprovalState};
+use crate::approvals::{self, Approval, Authority, Choice, Event, State as ApprovalState};
 use crate::clock::rfc3339;
 use crate::exchanges::command::as_json;
 use crate::exchanges::search::answered;
@@ -23,6 +23,7 @@ use crate::intake::record::Half;
 use crate::ledger::read::StoredRecord;
 use crate::people::Person;
 use crate::people::access::{Looked, Way};
+use crate::people::tokens::Scope;
 use crate::store::StoreError;
 
 const APPROVALS: u32 = 500;
@@ -32,10 +33,18 @@ pub(super) struct Which {
     state: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
-struct Reason {
+#[derive(Deserialize)]
+pub(super) struct Looking {
+    /// Whether a person reads the answer: that is put on record.
     #[serde(default)]
+    seen: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Reason {
     reason: Option<String>,
+    break_glass: bool,
 }
 
 pub(super) async fn approvals(
@@ -55,15 +64,26 @@ pub(super) async fn approvals(
             }
         },
     };
+    if !caller.may(Scope::ReadApprovals) {
+        return out_of_scope(Scope::ReadApprovals);
+    }
     let now = app.clock.now();
+    let (app2, person) = (app.clone(), caller.person);
     let found = app
         .store
-        .read(move |c| approvals::list(c, now, &states, APPROVALS))
+        .read(move |c| {
+            let authority = Authority::of(c, now, &app2.settings.approvals, person)?;
+            let mut found = approvals::list(c, now, &states, APPROVALS)?;
+            found.retain(|approval| is_shown(&app2, &authority, approval));
+            Ok((authority, found))
+        })
         .await;
     match found {
-        Ok(found) => {
-            let shown = |approval: &&Approval| is_shown(&app, &caller.0, approval);
-            let list: Vec<Value> = found.iter().filter(shown).map(approval_json).collect();
+        Ok((authority, found)) => {
+            let list: Vec<Value> = found
+                .iter()
+                .map(|one| approval_json(one, &authority))
+                .collect();
             Json(json!({ "approvals": list })).into_response()
         }
         Err(error) => unavailable(&error),
@@ -74,8 +94,20 @@ pub(super) async fn approval(
     State(app): State<App>,
     caller: ApiCaller,
     Path(id): Path<String>,
+    Query(looking): Query<Looking>,
 ) -> Response {
-    with_events(&app, &caller.0, id).await
+    if !caller.may(Scope::ReadApprovals) {
+        return out_of_scope(Scope::ReadApprovals);
+    }
+    with_events(&app, &caller.person, id, looking.seen).await
+}
+
+/// Says "changed" whenever an approval did, as the page is told.
+pub(super) async fn stream(State(app): State<App>, caller: ApiCaller) -> Response {
+    match caller.may(Scope::ReadApprovals) {
+        true => super::approvals::changes(&app),
+        false => out_of_scope(Scope::ReadApprovals),
+    }
 }
 
 pub(super) async fn approve(
@@ -84,7 +116,7 @@ pub(super) async fn approve(
     Path(id): Path<String>,
     body: Bytes,
 ) -> Response {
-    settle(app, caller, id, &body, true).await
+    settle(app, caller, id, &body, Choice::Approve).await
 }
 
 pub(super) async fn refuse(
@@ -93,10 +125,13 @@ pub(super) async fn refuse(
     Path(id): Path<String>,
     body: Bytes,
 ) -> Response {
-    settle(app, caller, id, &body, false).await
+    settle(app, caller, id, &body, Choice::Refuse).await
 }
 
-async fn settle(app: App, caller: ApiCaller, id: String, body: &[u8], yes: bool) -> Response {
+async fn settle(app: App, caller: ApiCaller, id: String, body: &[u8], choice: Choice) -> Response {
+    if !caller.may(Scope::Decide) {
+        return out_of_scope(Scope::Decide);
+    }
     let reason = if body.is_empty() {
         Reason::default()
     } else {
@@ -106,28 +141,47 @@ async fn settle(app: App, caller: ApiCaller, id: String, body: &[u8], yes: bool)
         }
     };
     let why = reason.reason.unwrap_or_default();
-    match take_decision(&app, &id, caller.0.clone(), yes, &why).await {
-        Ok(Ok(_)) => with_events(&app, &caller.0, id).await,
+    let choice = match (choice, reason.break_glass) {
+        (Choice::Approve, true) => Choice::BreakGlass,
+        (choice, _) => choice,
+    };
+    match take_decision(&app, &id, caller.person.clone(), choice, &why).await {
+        Ok(Ok(_)) => with_events(&app, &caller.person, id, false).await,
         Ok(Err(refused)) => problem(status_of(&refused), &refused.to_string()),
         Err(error) => unavailable(&error),
     }
 }
 
-async fn with_events(app: &App, person: &Person, id: String) -> Response {
-    let found = app
-        .store
-        .read(move |c| {
-            let events = approvals::events(c, &id)?;
-            Ok(approvals::find(c, &id)?.map(|approval| (approval, events)))
-        })
-        .await;
-    match found {
-        Ok(Some((approval, events))) if is_shown(app, person, &approval) => {
-            let mut value = approval_json(&approval);
+async fn with_events(app: &App, person: &Person, id: String, by_eye: bool) -> Response {
+    let found = async {
+        let (app2, now, person, wanted) =
+            (app.clone(), app.clock.now(), person.clone(), id.clone());
+        let found = app
+            .store
+            .read(move |c| {
+                let authority = Authority::of(c, now, &app2.settings.approvals, person)?;
+                let found = approvals::find(c, &wanted)?;
+                Ok(found
+                    .filter(|approval| is_shown(&app2, &authority, approval))
+                    .map(|approval| (authority, approval)))
+            })
+            .await?;
+        let Some((authority, approval)) = found else {
+            return Ok(None);
+        };
+        if by_eye {
+            seen(app, &authority, std::slice::from_ref(&approval)).await?;
+        }
+        let events = app.store.read(move |c| approvals::events(c, &id)).await?;
+        Ok::<_, StoreError>(Some((authority, approval, events)))
+    };
+    match found.await {
+        Ok(Some((authority, approval, events))) => {
+            let mut value = approval_json(&approval, &authority);
             value["events"] = events.iter().map(event_json).collect();
             Json(value).into_response()
         }
-        Ok(_) => problem(StatusCode::NOT_FOUND, "there is no such approval"),
+        Ok(None) => problem(StatusCode::NOT_FOUND, "there is no such approval"),
         Err(error) => unavailable(&error),
     }
 }
@@ -236,8 +290,9 @@ pub(super) async fn exchange(
     Json(value).into_response()
 }
 
-fn approval_json(approval: &Approval) -> Value {
+fn approval_json(approval: &Approval, viewer: &Authority) -> Value {
     let question = &approval.question;
+    let objection = viewer.objection(question, approval.state, false);
     json!({
         "id": approval.id,
         "state": approval.state.as_str(),
@@ -253,8 +308,13 @@ fn approval_json(approval: &Approval) -> Value {
         "consumed_at": approval.consumed_at.map(rfc3339),
         "consumed_by": approval.consumed_by,
         "votes": approval.votes.iter().map(|vote| {
-            json!({"who": vote.who, "at": rfc3339(vote.at), "why": vote.why})
+            json!({"who": vote.who, "at": rfc3339(vote.at), "why": vote.why, "counts": vote.counts})
         }).collect::<Vec<_>>(),
+        "demands": approval.progress(),
+        "came_again": approval.came_again,
+        "yours_to_decide": objection.is_none(),
+        "objection": objection.map(|refused| refused.to_string()),
+        "url": format!("/approvals/{}", approval.id),
         "question": question,
     })
 }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use askama::Template;
 use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -13,25 +13,31 @@ use serde::Deserialize;
 
 use super::App;
 use super::auth::SignedIn;
+use super::card::{Card, Group, grouped};
+use super::context::{Context, context};
 use super::page::{Frame, message, page_error, render, stale_form};
-use super::text::{self, shown, shown_line, size};
-use crate::approvals::question::Operation;
-use crate::approvals::{self, Approval, DecisionRefused, Event, State as ApprovalState, decide};
-use crate::clock::{Millis, in_words, readable, rfc3339};
+use super::text::{self, capital, shown_line};
+use crate::approvals::{
+    self, Approval, Authority, Choice, DecisionRefused, Event, State as ApprovalState, Step, book,
+    decide,
+};
+use crate::clock::{readable, rfc3339};
 use crate::people::Person;
+use crate::replay::shown::Block;
 use crate::store::StoreError;
+use crate::store::sql::Connection;
 
 /// Pending requests on one page; more than a person can look at.
 const PENDING: u32 = 200;
 const RECENT: u32 = 30;
-/// The most letters of a body that the list shows; the request's own page shows all.
-const PREVIEW: usize = 2000;
+/// Earlier decisions on the same repository that the request's page shows.
+const EARLIER: u32 = 8;
 
 #[derive(Template)]
 #[template(path = "approvals.html")]
 struct ListPage {
     frame: Frame,
-    cards: Vec<Card>,
+    list: Vec<Group>,
     recent: Vec<Line>,
 }
 
@@ -40,7 +46,7 @@ struct ListPage {
 #[template(path = "cards.html")]
 struct Cards {
     form_token: String,
-    cards: Vec<Card>,
+    list: Vec<Group>,
 }
 
 #[derive(Template)]
@@ -50,36 +56,11 @@ struct OnePage {
     card: Card,
     line: Line,
     pending: bool,
+    context: Context,
+    earlier: Vec<Line>,
+    repo: String,
     events: Vec<EventLine>,
     facts: Vec<(&'static str, String)>,
-}
-
-/// A request that waits, as a reviewer needs it.
-struct Card {
-    id: String,
-    /// Changes whenever the card would look different.
-    version: String,
-    summary: String,
-    who: String,
-    email: Option<String>,
-    groups: String,
-    rule: String,
-    reason: Option<String>,
-    request_line: String,
-    operations: Vec<String>,
-    body: Option<Body>,
-    waiting: bool,
-    hold_until: Millis,
-    hold_left: String,
-    expires_at: Millis,
-    expires_left: String,
-    votes: Option<String>,
-    objection: Option<String>,
-}
-
-struct Body {
-    note: String,
-    text: String,
 }
 
 /// A request that is settled, or on its way, in one line.
@@ -108,12 +89,23 @@ pub(super) struct Decision {
     form_token: String,
     #[serde(default)]
     reason: String,
+    /// With blanks between, where several are refused together.
+    #[serde(default)]
+    ids: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Watching {
+    /// Whether a person has the page in front of him.
+    #[serde(default)]
+    visible: bool,
 }
 
 pub(super) async fn list(State(app): State<App>, session: SignedIn) -> Response {
     let load = async {
         let now = app.clock.now();
-        let mut recent = app
+        let (app2, person) = (app.clone(), session.0.person.clone());
+        let recent = app
             .store
             .read(move |c| {
                 let settled = [
@@ -122,13 +114,15 @@ pub(super) async fn list(State(app): State<App>, session: SignedIn) -> Response 
                     ApprovalState::Consumed,
                     ApprovalState::Expired,
                 ];
-                approvals::list(c, now, &settled, RECENT)
+                let authority = Authority::of(c, now, &app2.settings.approvals, person)?;
+                let mut recent = approvals::list(c, now, &settled, RECENT)?;
+                recent.retain(|approval| is_shown(&app2, &authority, approval));
+                Ok(recent)
             })
             .await?;
-        recent.retain(|approval| is_shown(&app, &session.0.person, approval));
         Ok(ListPage {
             frame: Frame::new(&app, &session.0, "approvals", "Approvals").await?,
-            cards: cards(&app, &session.0.person).await?,
+            list: groups(&app, &session.0.person, true).await?,
             recent: recent.iter().map(Line::new).collect(),
         })
     };
@@ -138,19 +132,23 @@ pub(super) async fn list(State(app): State<App>, session: SignedIn) -> Response 
     }
 }
 
-pub(super) async fn pending(State(app): State<App>, session: SignedIn) -> Response {
-    match cards(&app, &session.0.person).await {
-        Ok(cards) => {
+pub(super) async fn pending(
+    State(app): State<App>,
+    session: SignedIn,
+    Query(watching): Query<Watching>,
+) -> Response {
+    match groups(&app, &session.0.person, watching.visible).await {
+        Ok(list) => {
             let form_token = crate::people::form_token(&session.0.token);
-            render(StatusCode::OK, &Cards { form_token, cards })
+            render(StatusCode::OK, &Cards { form_token, list })
         }
         Err(error) => page_error(&error),
     }
 }
 
-/// Whether `person` sees an approval: those he may decide, and all if he may read the trail.
-pub(super) fn is_shown(app: &App, person: &Person, approval: &Approval) -> bool {
-    app.rights.reads_trail(person) || approval.question.may_be_decided_by(person)
+/// Whether a person sees an approval: those he may decide, and all if he may read the trail.
+pub(super) fn is_shown(app: &App, authority: &Authority, approval: &Approval) -> bool {
+    app.rights.reads_trail(&authority.person) || authority.sees(&approval.question)
 }
 
 /// How many requests wait that `person` sees.
@@ -162,25 +160,85 @@ pub(super) async fn pending_count(app: &App, person: &Person) -> Result<u32, Sto
             .read(move |c| approvals::pending_count(c, now))
             .await;
     }
-    Ok(u32::try_from(cards(app, person).await?.len()).unwrap_or(PENDING))
+    let (_, waiting) = waiting(app, person).await?;
+    Ok(u32::try_from(waiting.len()).unwrap_or(PENDING))
 }
 
-async fn cards(app: &App, person: &Person) -> Result<Vec<Card>, StoreError> {
-    let now = app.clock.now();
-    let pending = app
-        .store
-        .read(move |c| approvals::list(c, now, &[ApprovalState::Pending], PENDING))
-        .await?;
-    Ok(pending
+async fn waiting(app: &App, person: &Person) -> Result<(Authority, Vec<Approval>), StoreError> {
+    let (app2, now, person) = (app.clone(), app.clock.now(), person.clone());
+    app.store
+        .read(move |c| {
+            let authority = Authority::of(c, now, &app2.settings.approvals, person)?;
+            let mut waiting = approvals::list(c, now, &[ApprovalState::Pending], PENDING)?;
+            waiting.retain(|approval| is_shown(&app2, &authority, approval));
+            Ok((authority, waiting))
+        })
+        .await
+}
+
+async fn groups(app: &App, person: &Person, visible: bool) -> Result<Vec<Group>, StoreError> {
+    let (authority, waiting) = waiting(app, person).await?;
+    if visible {
+        seen(app, &authority, &waiting).await?;
+    }
+    Ok(grouped(&waiting, &authority, app.clock.now()))
+}
+
+/// Puts on record that somebody who may decide has these in front of him; once for each.
+pub(super) async fn seen(
+    app: &App,
+    authority: &Authority,
+    shown: &[Approval],
+) -> Result<(), StoreError> {
+    let his: Vec<String> = shown
         .iter()
-        .filter(|approval| is_shown(app, person, approval))
-        .map(|approval| Card::new(approval, person, now, Some(PREVIEW)))
-        .collect())
+        .filter(|one| {
+            authority
+                .objection(&one.question, one.state, false)
+                .is_none()
+        })
+        .map(|one| one.id.clone())
+        .collect();
+    if his.is_empty() {
+        return Ok(());
+    }
+    let (now, who) = (app.clock.now(), authority.person.name.clone());
+    let unseen = move |c: &Connection, who: &str| -> Result<Vec<String>, StoreError> {
+        let mut unseen = Vec::new();
+        for id in &his {
+            let known: bool = c
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM approval_events WHERE approval = ?1 AND kind = 'seen' AND who = ?2)",
+                )?
+                .query_row([id.as_str(), who], |row| row.get(0))?;
+            if !known {
+                unseen.push(id.clone());
+            }
+        }
+        Ok(unseen)
+    };
+    let (look, asker) = (unseen.clone(), who.clone());
+    // Most looks are at what was seen before: those cost no commit.
+    if app.store.read(move |c| look(c, &asker)).await?.is_empty() {
+        return Ok(());
+    }
+    app.store
+        .write(move |c| {
+            for id in unseen(c, &who)? {
+                book::note(c, &id, now, Step::Seen, Some(&who), None, None)?;
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// Says "changed" whenever an approval did. The page then fetches what it shows: an event carries
 /// nothing that would need a session of its own to be checked.
 pub(super) async fn stream(State(app): State<App>, _session: SignedIn) -> Response {
+    changes(&app)
+}
+
+pub(super) fn changes(app: &App) -> Response {
     let changes = app.changes();
     let stopping = app.stopping.clone();
     let events = stream::unfold((changes, stopping), |(mut changes, mut stopping)| async {
@@ -206,23 +264,40 @@ pub(super) async fn one(
 ) -> Response {
     let load = async {
         let now = app.clock.now();
+        let (app2, person) = (app.clone(), session.0.person.clone());
         let found = app
             .store
             .read(move |c| {
-                let events = approvals::events(c, &id)?;
-                Ok(approvals::find(c, &id)?.map(|approval| (approval, events)))
+                let authority = Authority::of(c, now, &app2.settings.approvals, person)?;
+                let found = approvals::find(c, &id)?;
+                let Some(approval) = found.filter(|one| is_shown(&app2, &authority, one)) else {
+                    return Ok(None);
+                };
+                let mut earlier = approvals::of_repo(c, &approval, EARLIER)?;
+                earlier.retain(|one| is_shown(&app2, &authority, one));
+                Ok(Some((authority, approval, earlier)))
             })
             .await?;
-        let shown = found.filter(|(approval, _)| is_shown(&app, &session.0.person, approval));
-        let Some((approval, events)) = shown else {
+        let Some((authority, approval, earlier)) = found else {
             return Ok(None);
         };
+        seen(&app, &authority, std::slice::from_ref(&approval)).await?;
+        let context = context(&app, &authority.person, &approval).await?;
+        let id = approval.id.clone();
+        let events = app.store.read(move |c| approvals::events(c, &id)).await?;
         let frame = Frame::new(&app, &session.0, "approvals", "Approval").await?;
+        let mut card = Card::new(&approval, &authority, now, false);
+        if !context.changes.is_empty() {
+            card.changes.clone_from(&context.changes);
+        }
         Ok::<_, StoreError>(Some(OnePage {
             frame,
-            card: Card::new(&approval, &session.0.person, now, None),
+            card,
             line: Line::new(&approval),
             pending: approval.state == ApprovalState::Pending && approval.expires_at > now,
+            context,
+            repo: shown_line(approval.question.repo().unwrap_or_default()),
+            earlier: earlier.iter().map(Line::new).collect(),
             events: events.into_iter().map(EventLine::new).collect(),
             facts: facts(&approval),
         }))
@@ -240,7 +315,7 @@ pub(super) async fn approve(
     Path(id): Path<String>,
     Form(form): Form<Decision>,
 ) -> Response {
-    settle(app, session, id, form, true).await
+    settle(app, session, &[id], form, Choice::Approve).await
 }
 
 pub(super) async fn refuse(
@@ -249,23 +324,54 @@ pub(super) async fn refuse(
     Path(id): Path<String>,
     Form(form): Form<Decision>,
 ) -> Response {
-    settle(app, session, id, form, false).await
+    settle(app, session, &[id], form, Choice::Refuse).await
 }
 
-async fn settle(app: App, session: SignedIn, id: String, form: Decision, yes: bool) -> Response {
+pub(super) async fn break_glass(
+    State(app): State<App>,
+    session: SignedIn,
+    Path(id): Path<String>,
+    Form(form): Form<Decision>,
+) -> Response {
+    settle(app, session, &[id], form, Choice::BreakGlass).await
+}
+
+/// Refuses several that are alike.
+pub(super) async fn refuse_all(
+    State(app): State<App>,
+    session: SignedIn,
+    Form(form): Form<Decision>,
+) -> Response {
+    let ids: Vec<String> = form.ids.split_whitespace().map(str::to_owned).collect();
+    settle(app, session, &ids, form, Choice::Refuse).await
+}
+
+async fn settle(
+    app: App,
+    session: SignedIn,
+    ids: &[String],
+    form: Decision,
+    choice: Choice,
+) -> Response {
     let back = "/approvals";
     if !session.sent(&form.form_token) {
         return stale_form(back);
     }
-    match take_decision(&app, &id, session.0.person, yes, &form.reason).await {
-        Ok(Ok(_)) => Redirect::to(back).into_response(),
-        Ok(Err(DecisionRefused::NotFound)) => no_such_approval(),
-        Ok(Err(refused)) => {
-            let text = format!("Nothing was done: {refused}.");
-            message(status_of(&refused), "Not decided", &text, back)
+    for id in ids.iter().take(PENDING as usize) {
+        let person = session.0.person.clone();
+        match take_decision(&app, id, person, choice, &form.reason).await {
+            Ok(Ok(_)) => {}
+            // Of several, one that is settled by now is what was wanted.
+            Ok(Err(DecisionRefused::Settled(_))) if ids.len() > 1 => {}
+            Ok(Err(DecisionRefused::NotFound)) => return no_such_approval(),
+            Ok(Err(refused)) => {
+                let text = format!("Nothing was done: {refused}.");
+                return message(status_of(&refused), "Not decided", &text, back);
+            }
+            Err(error) => return page_error(&error),
         }
-        Err(error) => page_error(&error),
     }
+    Redirect::to(back).into_response()
 }
 
 /// Takes a decision and wakes up whoever waits for it.
@@ -273,17 +379,19 @@ pub(super) async fn take_decision(
     app: &App,
     id: &str,
     person: Person,
-    yes: bool,
+    choice: Choice,
     reason: &str,
 ) -> Result<Result<approvals::Decided, DecisionRefused>, StoreError> {
     let now = app.clock.now();
     let id = id.to_owned();
     let reason = reason.trim().to_owned();
+    let settings = app.settings.clone();
     let decided = app
         .store
         .write(move |c| {
             let why = (!reason.is_empty()).then_some(reason.as_str());
-            decide(c, now, &id, &person, yes, why)
+            let by = Authority::of(c, now, &settings.approvals, person)?;
+            decide(c, now, &id, &by, choice, why)
         })
         .await?;
     if let Ok(decided) = &decided {
@@ -297,8 +405,12 @@ pub(super) async fn take_decision(
 pub(super) fn status_of(refused: &DecisionRefused) -> StatusCode {
     match refused {
         DecisionRefused::NotFound => StatusCode::NOT_FOUND,
-        DecisionRefused::Settled(_) | DecisionRefused::AlreadyApproved(_) => StatusCode::CONFLICT,
-        DecisionRefused::OwnRequest | DecisionRefused::NotReviewer(_) => StatusCode::FORBIDDEN,
+        DecisionRefused::Settled(_) | DecisionRefused::AlreadyApproved => StatusCode::CONFLICT,
+        DecisionRefused::NoReason(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        DecisionRefused::OwnRequest
+        | DecisionRefused::NotReviewer(_)
+        | DecisionRefused::NoGlass
+        | DecisionRefused::Away(_) => StatusCode::FORBIDDEN,
     }
 }
 
@@ -311,112 +423,16 @@ fn no_such_approval() -> Response {
     )
 }
 
-impl Card {
-    fn new(approval: &Approval, viewer: &Person, now: Millis, preview: Option<usize>) -> Self {
-        let question = &approval.question;
-        let request = &question.request;
-        let needed = question.approval.min;
-        let voters: Vec<&str> = approval
-            .votes
-            .iter()
-            .map(|vote| vote.who.as_str())
-            .collect();
-        let objection = if voters.contains(&viewer.name.as_str()) {
-            Some("You have approved this.".to_owned())
-        } else {
-            approvals::objection(question, ApprovalState::Pending, viewer)
-                .map(|refused| capital(&refused.to_string()))
-        };
-        Self {
-            id: approval.id.clone(),
-            version: format!(
-                "{}-{}-{}",
-                approval.waiting,
-                approval.hold_until,
-                voters.len()
-            ),
-            summary: capital(&shown_line(&question.in_words())),
-            who: shown_line(&question.identity.subject),
-            email: question.identity.email.as_deref().map(shown_line),
-            groups: shown_line(&question.identity.groups.join(", ")),
-            rule: shown_line(question.rule.as_deref().unwrap_or("(no rule named)")),
-            reason: question.reason.as_deref().map(shown_line),
-            request_line: shown_line(&format!(
-                "{} {}{}",
-                request.method, request.authority, request.path
-            )),
-            operations: question.operations.iter().map(operation).collect(),
-            body: body(approval, preview),
-            waiting: approval.waiting,
-            hold_until: approval.hold_until,
-            hold_left: in_words(approval.hold_until - now),
-            expires_at: approval.expires_at,
-            expires_left: in_words(approval.expires_at - now),
-            votes: (needed > 1).then(|| match voters.len() {
-                0 => format!("{needed} people have to approve"),
-                given => format!("{given} of {needed} have approved: {}", voters.join(", ")),
-            }),
-            objection,
-        }
-    }
-}
-
-fn operation(operation: &Operation) -> String {
-    let mut words = vec![operation.name.clone()];
-    words.extend(operation.repo.clone());
-    words.extend(operation.reference.clone());
-    if !operation.paths.is_empty() {
-        words.push(operation.paths.join(", "));
-    } else if !operation.paths_known && operation.reference.is_some() {
-        words.push("(files not known)".to_owned());
-    }
-    for (name, value) in &operation.attributes {
-        match value {
-            serde_json::Value::String(text) => words.push(format!("{name}={text}")),
-            other => words.push(format!("{name}={other}")),
-        }
-    }
-    shown_line(&words.join("  "))
-}
-
-fn body(approval: &Approval, preview: Option<usize>) -> Option<Body> {
-    let request = &approval.question.request;
-    let text = request.body.as_deref().filter(|body| !body.is_empty())?;
-    let mut notes = Vec::new();
-    notes.extend(request.content_type.as_deref().map(shown_line));
-    notes.extend(
-        request
-            .body_size
-            .map(|bytes| size(i64::try_from(bytes).unwrap_or(i64::MAX))),
-    );
-    if request.body_encoding.as_deref() == Some("base64") {
-        notes.push("not text, shown as base64".to_owned());
-    }
-    if request.body_truncated {
-        notes.push("cut off by the gateway".to_owned());
-    }
-    let mut text = shown(text);
-    if let Some((end, _)) = preview.and_then(|letters| text.char_indices().nth(letters)) {
-        text.truncate(end);
-        text.push_str("\n…");
-        notes.push("beginning only, all of it on the request's page".to_owned());
-    }
-    Some(Body {
-        note: notes.join(", "),
-        text,
-    })
-}
-
 fn facts(approval: &Approval) -> Vec<(&'static str, String)> {
     let question = &approval.question;
     let request = &question.request;
     let mut facts = vec![
-        ("Reviewers", question.reviewers_in_words()),
+        ("Reviewers", shown_line(&question.reviewers_in_words())),
         ("Connection", shown_line(&question.connection)),
         ("Exchange", shown_line(&question.exchange)),
         ("Asked", rfc3339(approval.asked_at)),
         ("Ticket ends", rfc3339(approval.expires_at)),
-        ("Fingerprint", question.fingerprint.clone()),
+        ("Fingerprint", shown_line(&question.fingerprint)),
     ];
     let optional = [
         ("Identity provider", &question.identity.provider),
@@ -466,7 +482,11 @@ impl EventLine {
                 "joined" => "The same request came again and waits now",
                 "ticket" => "The caller's wait ended; it was given a ticket",
                 "gone" => "The caller went away",
+                "notified" => "A notice was taken by",
+                "not_notified" => "A notice could not be delivered to",
+                "seen" => "A reviewer had it on his screen",
                 "approved" => "Approved",
+                "broke_glass" => "Let through alone, by breaking the glass",
                 "refused" => "Refused",
                 "repeated" => "The same request came again and was refused again",
                 "consumed" => "The request went through",
@@ -478,14 +498,5 @@ impl EventLine {
             exchange: event.exchange.as_deref().map(shown_line),
             note: event.note.as_deref().map(shown_line),
         }
-    }
-}
-
-/// The first letter large: summaries are written as the middle of a sentence.
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => String::new(),
     }
 }

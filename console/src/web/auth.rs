@@ -9,7 +9,8 @@ use std::convert::Infallible;
 use super::App;
 use super::guard::bearer;
 use super::page::{message, page_error};
-use crate::people::{self, LIFETIME, Person, Session};
+use crate::people::tokens::{self, Scope};
+use crate::people::{self, Person, Session};
 use crate::secret::same;
 
 /// A person on a page. Without a session the answer is the sign-in page.
@@ -87,7 +88,11 @@ impl FromRequestParts<App> for ApiAuditor {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        let ApiCaller(person) = ApiCaller::from_request_parts(parts, app).await?;
+        let caller = ApiCaller::from_request_parts(parts, app).await?;
+        if !caller.may(Scope::ReadTrail) {
+            return Err(out_of_scope(Scope::ReadTrail));
+        }
+        let person = caller.person;
         if app.rights.reads_trail(&person) {
             return Ok(Self(person));
         }
@@ -101,8 +106,32 @@ fn no_right(app: &App) -> String {
     format!("The trail is read by members of {groups}. An operator decides who is one.")
 }
 
-/// A caller of the API: a bearer secret, or a session whose writes carry `x-form-token`.
-pub(super) struct ApiCaller(pub Person);
+/// A caller of the API: a token or a person's secret, or a session whose writes carry `x-form-token`.
+pub(super) struct ApiCaller {
+    /// Who.
+    pub person: Person,
+    /// What his token is for; everything, without one.
+    scopes: Option<Vec<Scope>>,
+}
+
+impl ApiCaller {
+    /// Whether the call may do this, as far as its token goes.
+    pub fn may(&self, scope: Scope) -> bool {
+        self.scopes
+            .as_ref()
+            .is_none_or(|scopes| scopes.contains(&scope))
+    }
+}
+
+/// The answer to a token that is for other things.
+pub(super) fn out_of_scope(scope: Scope) -> Response {
+    let why = format!("this token lacks the scope {}", scope.word());
+    (
+        StatusCode::FORBIDDEN,
+        axum::Json(serde_json::json!({ "error": why })),
+    )
+        .into_response()
+}
 
 impl FromRequestParts<App> for ApiCaller {
     type Rejection = Response;
@@ -114,10 +143,29 @@ impl FromRequestParts<App> for ApiCaller {
             (status, headers, body).into_response()
         };
         if let Some(secret) = bearer(&parts.headers) {
-            let secret = secret.to_owned();
-            return match app.store.read(move |c| people::by_secret(c, &secret)).await {
-                Ok(Some(person)) => Ok(Self(person)),
-                Ok(None) => Err(refuse(StatusCode::UNAUTHORIZED, "nobody has this secret")),
+            let (secret, now) = (secret.to_owned(), app.clock.now());
+            let found = if secret.starts_with(tokens::PREFIX) {
+                app.store
+                    .write(move |c| {
+                        let holder = tokens::holder(c, now, &secret)?;
+                        if holder.is_some() {
+                            tokens::used(c, now, &secret)?;
+                        }
+                        Ok(holder.map(|(person, scopes)| (person, Some(scopes))))
+                    })
+                    .await
+            } else if app.takes_secrets() {
+                let found = app.store.read(move |c| people::by_secret(c, &secret)).await;
+                found.map(|person| person.map(|person| (person, None)))
+            } else {
+                Ok(None)
+            };
+            return match found {
+                Ok(Some((person, scopes))) => Ok(Self { person, scopes }),
+                Ok(None) => Err(refuse(
+                    StatusCode::UNAUTHORIZED,
+                    "nobody has this secret, or the token has ended",
+                )),
                 Err(error) => Err(page_error(&error)),
             };
         }
@@ -139,7 +187,10 @@ impl FromRequestParts<App> for ApiCaller {
                 "x-form-token is missing or wrong",
             ));
         }
-        Ok(Self(session.person))
+        Ok(Self {
+            person: session.person,
+            scopes: None,
+        })
     }
 }
 
@@ -147,15 +198,7 @@ async fn session(
     headers: &HeaderMap,
     app: &App,
 ) -> Result<Option<Session>, crate::store::StoreError> {
-    let name = cookie_name(app);
-    let token = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, _)| *key == name)
-        .map(|(_, token)| token.to_owned());
+    let token = cookie_named(headers, cookie_name(app));
     let Some(token) = token else {
         return Ok(None);
     };
@@ -170,12 +213,45 @@ async fn session(
 
 /// The cookie that starts or, with an empty token, ends a session.
 pub(super) fn cookie(app: &App, token: &str) -> String {
-    let age = if token.is_empty() { 0 } else { LIFETIME / 1000 };
+    let age = match token {
+        "" => 0,
+        _ => app.settings.session().as_secs(),
+    };
     let secure = if is_https(app) { "; Secure" } else { "" };
     format!(
         "{}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{secure}",
         cookie_name(app)
     )
+}
+
+/// The cookie of a sign-in that is under way. Lax, because the browser comes back with it from another
+/// site; it opens nothing by itself.
+pub(super) fn sign_in_cookie(app: &App, token: &str) -> String {
+    let age = match token {
+        "" => 0,
+        _ => people::oidc::PATIENCE / 1000,
+    };
+    let secure = if is_https(app) { "; Secure" } else { "" };
+    format!(
+        "{}-sign-in={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}",
+        cookie_name(app)
+    )
+}
+
+/// What the browser kept of a sign-in that is under way.
+pub(super) fn sign_in_under_way(app: &App, headers: &HeaderMap) -> Option<String> {
+    cookie_named(headers, &format!("{}-sign-in", cookie_name(app)))
+}
+
+fn cookie_named(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, token)| token.to_owned())
 }
 
 fn cookie_name(app: &App) -> &'static str {

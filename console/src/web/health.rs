@@ -12,6 +12,7 @@ use super::text::{grouped, shown_line, size};
 use crate::clock::{Millis, in_words, readable};
 use crate::intake::Tally;
 use crate::ledger::health::{Health, Worker, health};
+use crate::notify::outbox;
 use crate::store::{QUEUE, StoreError};
 
 /// A search that is further behind is worth a warning.
@@ -58,14 +59,18 @@ pub(super) async fn show(State(app): State<App>, session: Auditor) -> Response {
 
 async fn page(app: &App, session: &Auditor) -> Result<Page, StoreError> {
     let now = app.clock.now();
-    let (health, bytes) = app
+    let (health, bytes, channels) = app
         .store
-        .read(move |c| Ok((health(c, now)?, c.size()?)))
+        .read(move |c| Ok((health(c, now)?, c.size()?, outbox::health(c)?)))
         .await?;
+    let mut warnings = warnings(app, &health, now);
+    warnings.extend(channels.iter().filter_map(silent));
+    let mut facts = facts(app, &health, bytes, now);
+    facts.extend(channels.iter().map(|channel| ("Notices", told(channel))));
     Ok(Page {
         frame: Frame::new(app, &session.0, "health", "Health").await?,
-        warnings: warnings(app, &health, now),
-        facts: facts(app, &health, bytes, now),
+        warnings,
+        facts,
         workers: health
             .workers
             .iter()
@@ -77,6 +82,39 @@ async fn page(app: &App, session: &Auditor) -> Result<Page, StoreError> {
             .map(|(exchange, at)| (exchange.clone(), readable(*at)))
             .collect(),
     })
+}
+
+/// A channel that people are not told by.
+fn silent(channel: &outbox::Health) -> Option<Warning> {
+    let not_taken = channel.failed
+        + if channel.error.is_some() {
+            channel.waiting
+        } else {
+            0
+        };
+    let notices = match not_taken {
+        0 => return None,
+        1 => "1 notice".to_owned(),
+        many => format!("{many} notices"),
+    };
+    let why = shown_line(channel.error.as_deref().unwrap_or_default());
+    Some(Warning {
+        text: format!(
+            "The channel {} did not take {notices}: {why}.",
+            shown_line(&channel.channel)
+        ),
+        link: None,
+    })
+}
+
+fn told(channel: &outbox::Health) -> String {
+    format!(
+        "{}: {} sent, {} waiting, {} given up",
+        shown_line(&channel.channel),
+        channel.sent,
+        channel.waiting,
+        channel.failed
+    )
 }
 
 fn facts(app: &App, health: &Health, bytes: i64, now: Millis) -> Vec<(&'static str, String)> {

@@ -7,7 +7,9 @@ mod asked;
 mod assets;
 mod audit;
 mod auth;
+mod card;
 mod chart;
+mod context;
 mod exchange;
 mod export;
 mod guard;
@@ -43,7 +45,9 @@ use crate::dev_idp;
 use crate::export::forward::Forwards;
 use crate::intake::{Intake, endpoint as intake_endpoint};
 use crate::people::Rights;
+use crate::people::oidc::Provider;
 use crate::secret::Secret;
+use crate::settings::Settings;
 use crate::store::{Store, meta};
 
 /// An approval request carries at most 64 KiB of body; with base64, operations and paths this is
@@ -73,6 +77,10 @@ pub struct App {
     pub dev: bool,
     /// Who may read what.
     pub rights: Arc<Rights>,
+    /// Who stands in for whom, how people sign in, and who is told.
+    pub settings: Arc<Settings>,
+    /// The organisation's identity provider, if people sign in there.
+    pub provider: Option<Arc<Provider>>,
     /// Becomes true when the console stops.
     pub stopping: watch::Receiver<bool>,
     changes: Arc<watch::Sender<u64>>,
@@ -98,6 +106,8 @@ impl App {
             public_url: public_url.trim_end_matches('/').into(),
             dev,
             rights: Arc::default(),
+            settings: Arc::default(),
+            provider: None,
             stopping,
             changes: Arc::new(watch::Sender::new(0)),
         }
@@ -107,6 +117,23 @@ impl App {
     pub fn with_rights(mut self, rights: Rights) -> Self {
         self.rights = rights.into();
         self
+    }
+
+    /// With these settings instead of the default ones.
+    pub fn with_settings(mut self, settings: Settings) -> Self {
+        let back = self.page("/sign-in/oidc/callback");
+        self.provider = settings
+            .sign_in
+            .oidc
+            .clone()
+            .map(|oidc| Arc::new(Provider::new(oidc, back)));
+        self.settings = settings.into();
+        self
+    }
+
+    /// Whether secrets that an operator made sign in.
+    pub fn takes_secrets(&self) -> bool {
+        self.settings.sign_in.secrets.unwrap_or(true)
     }
 
     /// The address of a page, for people elsewhere.
@@ -150,6 +177,8 @@ pub fn router(app: App) -> Router {
         .route("/approvals/{id}", get(approvals::one))
         .route("/approvals/{id}/approve", post(approvals::approve))
         .route("/approvals/{id}/refuse", post(approvals::refuse))
+        .route("/approvals/{id}/break-glass", post(approvals::break_glass))
+        .route("/approvals/refuse-all", post(approvals::refuse_all))
         .route("/audit", get(audit::list))
         .route("/audit/{exchange}", get(exchange::one))
         .route("/audit/searches", post(audit::save))
@@ -166,9 +195,12 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/export", get(export::export))
         .route("/api/v1/forwards", get(export::forwards))
         .route("/sign-in", get(sign_in::form).post(sign_in::submit))
+        .route("/sign-in/oidc", get(sign_in::begin))
+        .route("/sign-in/oidc/callback", get(sign_in::finish))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/session", get(sign_in::session))
         .route("/api/v1/approvals", get(api::approvals))
+        .route("/api/v1/approvals/stream", get(api::stream))
         .route("/api/v1/approvals/{id}", get(api::approval))
         .route("/api/v1/approvals/{id}/approve", post(api::approve))
         .route("/api/v1/approvals/{id}/refuse", post(api::refuse))

@@ -3,14 +3,16 @@
 use askama::Template;
 use axum::Form;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::App;
-use super::auth::{SignedIn, cookie};
-use super::page::{page_error, render, stale_form};
-use crate::people;
+use super::auth::{SignedIn, cookie, sign_in_cookie, sign_in_under_way};
+use super::page::{message, page_error, render, stale_form};
+use super::text::{capital, shown_line};
+use crate::people::oidc::{self, Trouble};
+use crate::people::{self, UserError};
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -18,6 +20,43 @@ struct Page {
     next: String,
     wrong: bool,
     dev: bool,
+    /// What the provider's button says, if people sign in there.
+    provider: Option<String>,
+    secrets: bool,
+}
+
+impl Page {
+    fn new(app: &App, next: String, wrong: bool) -> Self {
+        Self {
+            next,
+            wrong,
+            dev: app.dev,
+            provider: app
+                .provider
+                .as_ref()
+                .map(|provider| provider.label().to_owned()),
+            secrets: app.takes_secrets(),
+        }
+    }
+}
+
+/// Goes on to a page as a step of its own: the session's strict cookie does not travel along with a
+/// browser that comes from another site.
+#[derive(Template)]
+#[template(path = "signed_in.html")]
+struct GoOn {
+    next: String,
+}
+
+/// What a provider sends a browser back with.
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+pub(super) struct CameBack {
+    code: String,
+    state: String,
+    error: String,
+    error_description: String,
 }
 
 #[derive(Deserialize)]
@@ -47,22 +86,133 @@ pub(super) async fn form(
     if signed_in.is_some() {
         return Redirect::to(&next).into_response();
     }
-    let page = Page {
-        next,
-        wrong: false,
-        dev: app.dev,
+    render(StatusCode::OK, &Page::new(&app, next, false))
+}
+
+/// Sends the browser to the identity provider.
+pub(super) async fn begin(State(app): State<App>, Query(query): Query<Next>) -> Response {
+    let Some(provider) = app.provider.clone() else {
+        return not_set_up();
     };
-    render(StatusCode::OK, &page)
+    let begun = match in_background(move || provider.begin()).await {
+        Ok(begun) => begun,
+        Err(trouble) => return refused(&trouble),
+    };
+    let (now, next, address) = (app.clock.now(), local(&query.next), begun.address.clone());
+    match app
+        .store
+        .write(move |c| oidc::remember(c, now, &begun, &next))
+        .await
+    {
+        Ok(browser) => (
+            [(header::SET_COOKIE, sign_in_cookie(&app, &browser))],
+            Redirect::to(&address),
+        )
+            .into_response(),
+        Err(error) => page_error(&error),
+    }
+}
+
+/// The browser comes back from the identity provider.
+pub(super) async fn finish(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Query(back): Query<CameBack>,
+) -> Response {
+    let Some(provider) = app.provider.clone() else {
+        return not_set_up();
+    };
+    let browser = sign_in_under_way(&app, &headers).unwrap_or_default();
+    let (now, state) = (app.clock.now(), back.state.clone());
+    let recalled = app
+        .store
+        .write(move |c| oidc::recall(c, now, &state, &browser))
+        .await;
+    let returned = match recalled {
+        Ok(Some(returned)) => returned,
+        Ok(None) => {
+            let text =
+                "This browser did not begin this sign-in, or it took too long. Sign in again.";
+            return message(StatusCode::BAD_REQUEST, "Not signed in", text, "/sign-in");
+        }
+        Err(error) => return page_error(&error),
+    };
+    if !back.error.is_empty() {
+        let said = shown_line(&format!("{} {}", back.error, back.error_description));
+        let text = format!("The identity provider refused: {}", said.trim());
+        return message(StatusCode::FORBIDDEN, "Not signed in", &text, "/sign-in");
+    }
+    let next = returned.next.clone();
+    let told = in_background(move || provider.finish(&back.code, &returned)).await;
+    let told = match told {
+        Ok(told) => told,
+        Err(trouble) => return refused(&trouble),
+    };
+    let length = app.settings.session();
+    let started = app
+        .store
+        .write(move |c| match people::provided(c, now, &told) {
+            Ok(person) => Ok(Ok(people::start_session(c, now, &person, length)?)),
+            Err(UserError::Store(error)) => Err(error),
+            Err(other) => Ok(Err(other)),
+        })
+        .await;
+    match started {
+        Ok(Ok(token)) => {
+            let cookies = AppendHeaders([
+                (header::SET_COOKIE, cookie(&app, &token)),
+                (header::SET_COOKIE, sign_in_cookie(&app, "")),
+            ]);
+            (cookies, render(StatusCode::OK, &GoOn { next })).into_response()
+        }
+        Ok(Err(error)) => {
+            let text = format!(
+                "The identity provider vouches for you, but {error}. An operator can mend that with countersign user."
+            );
+            message(StatusCode::FORBIDDEN, "Not signed in", &text, "/sign-in")
+        }
+        Err(error) => page_error(&error),
+    }
+}
+
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
+) -> Result<T, Trouble> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Trouble::Provider(error.to_string()))?
+}
+
+fn refused(trouble: &Trouble) -> Response {
+    let status = match trouble {
+        Trouble::Provider(cause) | Trouble::Invalid(cause) => {
+            tracing::warn!(%cause, "a sign-in did not work out: {trouble}");
+            StatusCode::BAD_GATEWAY
+        }
+        Trouble::TooManyGroups | Trouble::Missing(_) | Trouble::NotAdmitted => {
+            StatusCode::FORBIDDEN
+        }
+    };
+    let text = format!("{}.", capital(&trouble.to_string()));
+    message(status, "Not signed in", &text, "/sign-in")
+}
+
+fn not_set_up() -> Response {
+    let text = "No identity provider is set up here.";
+    message(StatusCode::NOT_FOUND, "Not found", text, "/sign-in")
 }
 
 pub(super) async fn submit(State(app): State<App>, Form(form): Form<Secret>) -> Response {
     let now = app.clock.now();
     let secret = form.secret.trim().to_owned();
     let next = local(&form.next);
+    let length = app.settings.session();
+    if !app.takes_secrets() {
+        return render(StatusCode::FORBIDDEN, &Page::new(&app, next, true));
+    }
     let started = app
         .store
         .write(move |c| match people::by_secret(c, &secret)? {
-            Some(person) => Ok(Some(people::start_session(c, now, &person)?)),
+            Some(person) => Ok(Some(people::start_session(c, now, &person, length)?)),
             None => Ok(None),
         })
         .await;
@@ -72,14 +222,7 @@ pub(super) async fn submit(State(app): State<App>, Form(form): Form<Secret>) -> 
             Redirect::to(&next),
         )
             .into_response(),
-        Ok(None) => {
-            let page = Page {
-                next,
-                wrong: true,
-                dev: app.dev,
-            };
-            render(StatusCode::UNAUTHORIZED, &page)
-        }
+        Ok(None) => render(StatusCode::UNAUTHORIZED, &Page::new(&app, next, true)),
         Err(error) => page_error(&error),
     }
 }

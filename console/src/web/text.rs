@@ -24,6 +24,15 @@ pub(crate) fn shown_line(text: &str) -> String {
     shown(&text.replace(['\n', '\r', '\t'], " "))
 }
 
+/// The first letter large: summaries are written as the middle of a sentence.
+pub(crate) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => String::new(),
+    }
+}
+
 fn is_deceptive(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // These are tests.
 
+mod approvals;
 #[path = "../common/mod.rs"]
 mod common;
 mod driver;
@@ -17,7 +18,11 @@ use serde_json::{Value, json};
 struct Stage {
     browser: Browser,
     url: String,
-    _runtime: tokio::runtime::Runtime,
+    /// The page of a request that waits.
+    approval: String,
+    router: axum::Router,
+    clock: countersign::clock::Clock,
+    runtime: tokio::runtime::Runtime,
 }
 
 const HOSTILE: &str = "</pre><script>alert(1)</script><svg onload=alert(2)><img src=x onerror=alert(3)>\
@@ -25,29 +30,56 @@ const HOSTILE: &str = "</pre><script>alert(1)</script><svg onload=alert(2)><img 
 
 impl Stage {
     fn set() -> Option<Self> {
+        // The router is made anew with the address that it is served at.
+        Self::set_with(|console| console.with_rights(countersign::people::Rights::default()))
+    }
+
+    fn set_with(change: impl FnOnce(Console) -> Console) -> Option<Self> {
         let browser = Browser::start()?;
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let (url, secret) = runtime.block_on(async {
-            let console = Console::start();
+        let (url, secret, approval, router, clock) = runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let mut console = Console::start();
+            // Links and the way back from an identity provider lead here.
+            console.app.public_url = url.clone().into();
+            let console = change(console);
             let secret = console.person("alice", &["platform-leads"]).await;
             let answer = console
                 .logs("application/json", day().to_string().into_bytes())
                 .await;
             assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let url = format!("http://{}", listener.local_addr().unwrap());
-            console.send(asking(&question(1, "e-asked"), 0)).await;
+            for record in [approvals::prompt(), approvals::asking_record()] {
+                let answer = console
+                    .logs(
+                        "application/json",
+                        batch(&[record]).to_string().into_bytes(),
+                    )
+                    .await;
+                assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+            }
+            let earlier = console.send(asking(&question(9, "e-earlier"), 0)).await;
+            let id = earlier.header("x-countersign-approval").to_owned();
+            console
+                .decide(&id, "refuse", &secret, "Not on a Friday.")
+                .await;
+            let answer = console.send(asking(&approvals::write(), 0)).await;
+            let approval = format!("/approvals/{}", answer.header("x-countersign-approval"));
+            let (served, clock) = (console.router.clone(), console.app.clock.clone());
             tokio::spawn(async move {
                 let router = console.router.clone();
                 axum::serve(listener, router).await.unwrap();
                 drop(console);
             });
-            (url, secret)
+            (url, secret, approval, served, clock)
         });
         let stage = Self {
             browser,
             url,
-            _runtime: runtime,
+            approval,
+            router,
+            clock,
+            runtime,
         };
         // As a person does it: with the link that the operator sent.
         stage
@@ -63,6 +95,16 @@ impl Stage {
 
     fn go(&self, path: &str) {
         self.browser.go(&format!("{}{path}", self.url));
+    }
+
+    /// All pages with their names.
+    fn pages(&self) -> Vec<(&'static str, String)> {
+        let mut pages: Vec<_> = PAGES
+            .iter()
+            .map(|(name, path)| (*name, (*path).to_owned()))
+            .collect();
+        pages.push(("approval", self.approval.clone()));
+        pages
     }
 
     fn text(&self, script: &str) -> String {
@@ -192,7 +234,8 @@ const PAGES: &[(&str, &str)] = &[
 #[test]
 fn what_agents_sent_is_text_and_runs_nowhere() {
     let Some(stage) = Stage::set() else { return };
-    for (_, path) in PAGES {
+    for (_, path) in stage.pages() {
+        let path = path.as_str();
         stage.go(path);
         // An open alert would fail this; a script that ran would have left it.
         assert_eq!(
@@ -367,8 +410,8 @@ fn light_dark_and_a_phone_show_all_of_it() {
             [(1280, 900, false, "desktop"), (375, 812, true, "phone")]
         {
             stage.browser.size(width, height, mobile);
-            for (name, path) in PAGES {
-                stage.go(path);
+            for (name, path) in stage.pages() {
+                stage.go(&path);
                 let wide = stage.number("return document.documentElement.scrollWidth");
                 assert!(
                     wide <= i64::from(width),
@@ -395,22 +438,23 @@ fn light_dark_and_a_phone_show_all_of_it() {
 #[test]
 fn the_accessibility_tree_names_everything() {
     let Some(stage) = Stage::set() else { return };
-    for (name, path) in PAGES {
+    for (name, path) in stage.pages() {
+        let path = path.as_str();
         stage.go(path);
         stage
             .browser
             .run("document.querySelectorAll('details').forEach(d => d.open = true)");
         let nodes = tree::nodes(&stage.browser);
         tree::check(name, &nodes);
-        if path.starts_with("/audit?") || *path == "/audit" {
+        if path.starts_with("/audit?") || path == "/audit" {
             assert_eq!(tree::with_role(&nodes, "search").count(), 1, "{name}");
         }
     }
     // Contrast of text against its ground, by WCAG 2's formula.
     for dark in [false, true] {
         stage.browser.dark(dark);
-        for (name, path) in PAGES {
-            stage.go(path);
+        for (name, path) in stage.pages() {
+            stage.go(&path);
             let poor = stage.browser.run(tree::CONTRAST);
             assert_eq!(poor, json!([]), "{name}, dark: {dark}");
         }

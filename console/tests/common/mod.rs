@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test file uses its part.
 
 pub mod database;
+pub mod provider;
 pub mod trail;
 
 use axum::Router;
@@ -111,6 +112,7 @@ impl Console {
             name: name.into(),
             email: email.map(str::to_owned),
             groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+            ..Person::default()
         };
         self.app
             .store
@@ -122,6 +124,19 @@ impl Console {
     /// The same console with other rights.
     pub fn with_rights(self, rights: people::Rights) -> Self {
         let app = self.app.with_rights(rights);
+        Self {
+            router: router(app.clone()),
+            app,
+            ..self
+        }
+    }
+
+    /// The same console with these settings, in YAML.
+    pub fn with_settings(self, yaml: &str) -> Self {
+        let secret = |_: &str| Some("0123456789abcdef".to_owned());
+        let settings = countersign::settings::read_text(yaml, &secret)
+            .unwrap_or_else(|problems| panic!("{problems:?}"));
+        let app = self.app.with_settings(settings);
         Self {
             router: router(app.clone()),
             app,

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use countersign::approvals::book::{self, Caller};
-use countersign::approvals::{Question, decide};
+use countersign::approvals::{Authority, Choice, Question, decide};
 use countersign::clock::{Clock, Millis};
 use countersign::data_folder::DataFolder;
 use countersign::intake::record::records;
@@ -15,6 +15,7 @@ use countersign::ledger::note::{NoteKey, Verifier};
 use countersign::ledger::verify::{Against, Report, verify};
 use countersign::ledger::{arrival, hold, keys};
 use countersign::people::Person;
+use countersign::settings::Approvals;
 use countersign::store::{Place, Store, read_only};
 use serde_json::Value;
 
@@ -98,6 +99,7 @@ impl Trail {
                     waiter: "w".into(),
                     exchange: question.exchange.clone(),
                     hold_until: now + 1_000,
+                    most_pending: 10,
                 };
                 book::ask(c, now, &question, &raw, &caller)?;
                 let id: String = c.query_row("SELECT id FROM approvals", [], |row| row.get(0))?;
@@ -105,8 +107,10 @@ impl Trail {
                     name: "bob".into(),
                     email: None,
                     groups: vec!["platform-leads".into()],
+                    ..Person::default()
                 };
-                decide(c, now, &id, &person, true, Some("fine"))?.unwrap();
+                let by = Authority::of(c, now, &Approvals::default(), person)?;
+                decide(c, now, &id, &by, Choice::Approve, Some("fine"))?.unwrap();
                 book::look(c, now, &id, &caller, false)?;
                 Ok(())
             })

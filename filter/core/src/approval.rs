@@ -1,7 +1,7 @@
 //! Asking a person: what is asked, the fingerprint that binds an answer to the bytes that were asked
 //! about, and what an answer means. How it travels is [`crate::ext_authz`]'s matter.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::effect::{Call, CallAnswer};
@@ -9,7 +9,7 @@ use crate::ext_authz::{self, Change, Check, Refusal, Subject};
 use crate::head::{Headers, RequestHead};
 use crate::identity::Identity;
 use crate::operation::{Operation, Target};
-use crate::policy::{Approval, ApprovalService};
+use crate::policy::{Approval, ApprovalService, Consent};
 use crate::record::{Captured, operation_json};
 
 /// Milliseconds that the service may take longer than the hold to say "not answered".
@@ -59,6 +59,8 @@ pub struct Question<'a> {
     pub hold_whole_ms: u64,
     /// Milliseconds of the hold that are left.
     pub hold_ms: u64,
+    /// The claims that the service is told.
+    pub claims: &'a [String],
     /// Questions of one identity that may be open.
     pub open: u64,
 }
@@ -192,7 +194,6 @@ fn describe(question: &Question) -> Value {
     shown.truncated |= question.body.truncated;
     let (body, encoding) = shown.text();
     let identity = question.identity;
-    let approval = question.approval;
     json!({
         "exchange": question.exchange,
         "fingerprint": question.fingerprint,
@@ -201,6 +202,9 @@ fn describe(question: &Question) -> Value {
             "subject": identity.subject,
             "email": identity.email,
             "groups": identity.groups,
+            "claims": question.claims.iter().filter_map(|path| {
+                Some((path.clone(), identity.claim(path)?.clone()))
+            }).collect::<Map<String, Value>>(),
         },
         "connection": question.connection,
         "session": question.session,
@@ -221,14 +225,44 @@ fn describe(question: &Question) -> Value {
         "rule": question.rule,
         "reason": question.reason,
         "policy": question.policy,
-        "approval": {
-            "reviewers": {"groups": approval.reviewers.groups, "subjects": approval.reviewers.subjects},
-            "min": approval.min,
-            "hold_ms": question.hold_whole_ms,
-            "ticket_s": approval.ticket_s,
-            "open": question.open,
-        },
+        "approval": terms(question),
     })
+}
+
+/// Who has to agree and for how long. The one consent of a plain rule is there by itself as well,
+/// for services that read no more.
+fn terms(question: &Question) -> Value {
+    let approval = question.approval;
+    let consent = |consent: &Consent| {
+        let reviewers = &consent.reviewers;
+        let claims: Map<String, Value> = reviewers
+            .claims
+            .iter()
+            .map(|(path, patterns)| (path.clone(), json!(patterns)))
+            .collect();
+        json!({
+            "reviewers": {"groups": reviewers.groups, "subjects": reviewers.subjects, "claims": claims},
+            "min": consent.min,
+        })
+    };
+    let demands: Vec<Value> = approval
+        .demands
+        .iter()
+        .map(|demand| {
+            let any_of: Vec<Value> = demand.any_of.iter().map(consent).collect();
+            json!({"rule": demand.rule, "any_of": any_of})
+        })
+        .collect();
+    let mut terms = match approval.demands.as_slice() {
+        [one] if one.any_of.len() == 1 => one.any_of.iter().map(consent).next(),
+        _ => None,
+    }
+    .unwrap_or_else(|| json!({}));
+    terms["demands"] = demands.into();
+    terms["hold_ms"] = question.hold_whole_ms.into();
+    terms["ticket_s"] = approval.ticket_s.into();
+    terms["open"] = question.open.into();
+    terms
 }
 
 fn answer_json(answer: &Shown) -> Value {

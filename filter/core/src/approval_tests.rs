@@ -79,6 +79,7 @@ fn service() -> ApprovalService {
         cluster: "console".into(),
         authority: "console".into(),
         path_prefix: "/ext_authz".into(),
+        claims: Vec::new(),
         credential: None,
         timeout_ms: None,
         request_headers: Vec::new(),

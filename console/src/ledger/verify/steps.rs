@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::approvals::Question;
+use crate::approvals::demand::Count;
+use crate::approvals::{Question, State, decide};
 use crate::clock::Millis;
 use crate::intake::record::text;
 use crate::ledger::entry::Kind;
@@ -112,8 +113,18 @@ fn step(anew: &Connection, entry: &Entry, value: &Map<String, Value>) -> Result<
         entry.index
     ])?;
     match kind {
-        "approved" => approved(anew, entry.at, id, word("who"), word("note"))?,
-        "refused" => settle(anew, entry.at, id, kind, word("who"), word("note"))?,
+        "approved" => {
+            let counts = value.get("detail").and_then(|detail| detail.get("counts"));
+            approved(anew, entry.at, id, word("who"), word("note"), counts)?;
+        }
+        "broke_glass" => {
+            let who = word("who").unwrap_or_default();
+            decide::settle(anew, entry.at, id, State::Approved, who, word("note"))?;
+        }
+        "refused" => {
+            let who = word("who").unwrap_or_default();
+            decide::settle(anew, entry.at, id, State::Refused, who, word("note"))?;
+        }
         "consumed" => {
             anew.prepare_cached(
                 "UPDATE approvals SET state = ?2, consumed_at = ?3, consumed_by = ?4 WHERE id = ?1",
@@ -160,37 +171,26 @@ fn approved(
     id: &str,
     who: Option<&str>,
     why: Option<&str>,
+    counts: Option<&Value>,
 ) -> Result<(), StoreError> {
+    // Votes from before it was written down what they count for have nothing there.
+    let counts = match counts {
+        None => None,
+        Some(value) => {
+            let counts: Vec<Count> = serde_json::from_value(value.clone())
+                .map_err(|error| StoreError::Unreadable(format!("a vote: {error}")))?;
+            let text = serde_json::to_string(&counts);
+            Some(text.map_err(|error| StoreError::Unreadable(error.to_string()))?)
+        }
+    };
     anew.prepare_cached(
-        "INSERT INTO approval_votes (approval, who, at, why) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO approval_votes (approval, who, at, why, counts) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
-    .execute(params![id, who, at, why])?;
-    let voters: Vec<String> = anew
-        .prepare_cached("SELECT who FROM approval_votes WHERE approval = ?1 ORDER BY at, who")?
-        .query_map([id], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+    .execute(params![id, who, at, why, counts])?;
     let question: String = anew
         .prepare_cached("SELECT question FROM approvals WHERE id = ?1")?
         .query_row([id], |row| row.get(0))?;
     let question = Question::read(question.as_bytes()).map_err(StoreError::Unreadable)?;
-    if voters.len() >= question.approval.min as usize {
-        let who = voters.join(", ");
-        settle(anew, at, id, "approved", Some(&who), why)?;
-    }
-    Ok(())
-}
-
-fn settle(
-    anew: &Connection,
-    at: Millis,
-    id: &str,
-    state: &str,
-    who: Option<&str>,
-    why: Option<&str>,
-) -> Result<(), StoreError> {
-    anew.prepare_cached(
-        "UPDATE approvals SET state = ?2, decided_at = ?3, decided_by = ?4, decided_why = ?5 WHERE id = ?1",
-    )?
-    .execute(params![id, state, at, who, why])?;
+    decide::close(anew, at, id, &question, why)?;
     Ok(())
 }

@@ -212,7 +212,8 @@ fn entries(object: &Object, key: &str) -> Vec<(String, Globs)> {
     entries
 }
 
-fn claims(object: &Object) -> Vec<ClaimMatch> {
+/// What claims have to be.
+pub(super) fn claims(object: &Object) -> Vec<ClaimMatch> {
     entries(object, "claims")
         .into_iter()
         .map(|(path, globs)| ClaimMatch { path, globs })

@@ -163,12 +163,19 @@ fn read(root: &Node, environment: Environment) -> Option<Policy> {
     let mut identity = identity::read(&document);
     let connections = connections::read(&document, &secrets);
     let rules = rules::read(&document, &connections);
-    let asked = rules::claims(&rules);
+    let masking = masking::read(&document, &secrets);
+    let approval_service = services::approval_service(&document, &secrets);
+    let mut asked = rules::claims(&rules);
+    asked.extend(
+        approval_service
+            .iter()
+            .flat_map(|service| service.claims.clone()),
+    );
+    asked.sort();
+    asked.dedup();
     for provider in &mut identity.providers {
         provider.config.kept_claims.clone_from(&asked);
     }
-    let masking = masking::read(&document, &secrets);
-    let approval_service = services::approval_service(&document, &secrets);
     let audit = services::audit(&document, &secrets);
     let limits = services::limits(&document);
     let undecided = services::undecided(&document);

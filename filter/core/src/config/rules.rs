@@ -4,7 +4,10 @@ use super::conditions::{EXCEPT, PATTERNS, PATTERNS_BY_NAME};
 use super::decode::{Node, Object};
 use super::shape::{Shape, Takes, may, must};
 use super::{ACTIONS, ANSWER, conditions};
-use crate::policy::{Action, Approval, Condition, Connection, Except, Globs, Reviewers, Rule};
+use crate::policy::{
+    Action, Approval, ClaimMatch, Condition, Connection, Consent, Demand, Except, Globs, Reviewers,
+    Rule,
+};
 
 pub static RULE: Shape = Shape {
     name: "rule",
@@ -101,13 +104,24 @@ pub static RULE: Shape = Shape {
 
 static APPROVAL: Shape = Shape {
     name: "approval",
-    about: "How an approval is asked for.",
+    about: "How an approval is asked for: of `reviewers`, `any_of` or `all_of`, exactly one. Where several \
+            rules ask about one request, all of them have to be met.",
     fields: &[
-        must("reviewers", Takes::Object(&REVIEWERS), "Who may answer."),
+        may("reviewers", Takes::Object(&REVIEWERS), "Who may answer."),
         may(
             "min",
             Takes::Integer(1, 10),
             "How many of them have to agree; 1 unless said otherwise.",
+        ),
+        may(
+            "any_of",
+            Takes::Some(&Takes::Object(&CONSENT)),
+            "Consents of which one is enough.",
+        ),
+        may(
+            "all_of",
+            Takes::Some(&Takes::Object(&CONSENT)),
+            "Consents that are all needed; one person counts for each that names him.",
         ),
         may(
             "hold",
@@ -124,9 +138,22 @@ static APPROVAL: Shape = Shape {
     ],
 };
 
+static CONSENT: Shape = Shape {
+    name: "consent",
+    about: "So many of these people.",
+    fields: &[
+        must("reviewers", Takes::Object(&REVIEWERS), "Who may answer."),
+        may(
+            "min",
+            Takes::Integer(1, 10),
+            "How many of them have to agree; 1 unless said otherwise.",
+        ),
+    ],
+};
+
 static REVIEWERS: Shape = Shape {
     name: "reviewers",
-    about: "People, of whom at least one is named.",
+    about: "People: whoever any of these lists names.",
     fields: &[
         may(
             "groups",
@@ -134,6 +161,11 @@ static REVIEWERS: Shape = Shape {
             "Members of any of these.",
         ),
         may("subjects", Takes::List(&Takes::Text), "These people."),
+        may(
+            "claims",
+            PATTERNS_BY_NAME,
+            "People whose sign-in has one of these claims, by name or dotted path.",
+        ),
     ],
 };
 
@@ -228,8 +260,13 @@ fn rule(node: &Node, connections: &[Connection]) -> Option<Rule> {
     let approval = object.get("approval").and_then(|n| approval(&n));
     let asked = approval.is_some();
     let action = action?;
+    let name = name?;
+    let mut approval = approval.unwrap_or_default();
+    for demand in &mut approval.demands {
+        demand.rule = Some(name.clone());
+    }
     let rule = Rule {
-        name: name?,
+        name,
         condition,
         except,
         action,
@@ -237,7 +274,7 @@ fn rule(node: &Node, connections: &[Connection]) -> Option<Rule> {
         unknown_paths: unknown_paths.unwrap_or(Action::RequireApproval),
         unknown_body: unknown_body.unwrap_or(action),
         reason: object.get("reason").and_then(|n| n.string()),
-        approval: approval.unwrap_or_default(),
+        approval,
         answer,
     };
     if asked && !may_ask(&rule) {
@@ -248,19 +285,34 @@ fn rule(node: &Node, connections: &[Connection]) -> Option<Rule> {
 
 fn approval(node: &Node) -> Option<Approval> {
     let object = node.object(&APPROVAL)?;
-    let reviewers = object
-        .require("reviewers", "who may answer: groups, subjects")
-        .and_then(|n| n.object(&REVIEWERS))
-        .map(|r| Reviewers {
-            groups: r.strings("groups"),
-            subjects: r.strings("subjects"),
-        });
-    if reviewers
-        .as_ref()
-        .is_some_and(|r| r.groups.is_empty() && r.subjects.is_empty())
-    {
-        object.fault("`reviewers` names nobody: the request could never be approved");
+    let ways = ["reviewers", "any_of", "all_of"];
+    let said = ways.iter().filter(|key| object.get(key).is_some()).count();
+    if said != 1 {
+        object.fault("say who may answer: exactly one of `reviewers`, `any_of` and `all_of`");
     }
+    if let (Some(min), None) = (object.get("min"), object.get("reviewers")) {
+        min.fault("`min` belongs to `reviewers`; in `any_of` and `all_of` each has its own");
+    }
+    let consents = |key: &str| -> Option<Vec<Consent>> {
+        let node = object.get(key)?;
+        let items = node.list();
+        if items.is_empty() && node.value().is_array() {
+            node.fault("an empty list names nobody: the request could never be approved");
+        }
+        Some(
+            items
+                .iter()
+                .filter_map(|item| consent(&item.object(&CONSENT)?))
+                .collect(),
+        )
+    };
+    let demand = |any_of| Demand { rule: None, any_of };
+    let demands = match (consents("any_of"), consents("all_of")) {
+        (Some(any), _) => vec![demand(any)],
+        (None, Some(all)) => all.into_iter().map(|one| demand(vec![one])).collect(),
+        (None, None) if said == 1 => consent(&object).map(|one| vec![demand(vec![one])])?,
+        (None, None) => Vec::new(),
+    };
     let default = Approval::default();
     let hold_ms = object.get("hold").and_then(|n| {
         let hold = n.duration_ms()?;
@@ -271,12 +323,34 @@ fn approval(node: &Node) -> Option<Approval> {
     });
     let ticket_ms = object.get("ticket").and_then(|n| n.duration_ms());
     Some(Approval {
-        reviewers: reviewers?,
-        min: object
-            .get("min")
-            .and_then(|n| n.integer(1..=10))
-            .unwrap_or(default.min),
+        demands,
         hold_ms,
         ticket_s: ticket_ms.map_or(default.ticket_s, |ms| ms / 1_000),
+    })
+}
+
+/// `reviewers` and `min`.
+fn consent(object: &Object) -> Option<Consent> {
+    let min = object.get("min").and_then(|n| n.integer(1..=10));
+    let node = object.require("reviewers", "who may answer: groups, subjects, claims")?;
+    let reviewers = node.object(&REVIEWERS)?;
+    let written = |claim: &ClaimMatch| {
+        let included = claim.globs.included().iter().map(|g| g.as_str().to_owned());
+        let excluded = claim.globs.excluded().iter();
+        let excluded = excluded.map(|g| format!("!{}", g.as_str()));
+        (claim.path.clone(), included.chain(excluded).collect())
+    };
+    let claims = conditions::claims(&reviewers);
+    let reviewers = Reviewers {
+        groups: reviewers.strings("groups"),
+        subjects: reviewers.strings("subjects"),
+        claims: claims.iter().map(written).collect(),
+    };
+    if reviewers == Reviewers::default() {
+        object.fault("`reviewers` names nobody: the request could never be approved");
+    }
+    Some(Consent {
+        reviewers,
+        min: min.unwrap_or(1),
     })
 }

@@ -6,9 +6,7 @@ use super::Environment;
 use super::decode::{Node, Object};
 use super::shape::{Shape, Takes, may, must};
 use crate::ext_authz::names_content;
-use crate::policy::{
-    Action, ApprovalService, Audit, Delivery, Limits, Secret, ServiceProtocol,
-};
+use crate::policy::{Action, ApprovalService, Audit, Delivery, Limits, Secret, ServiceProtocol};
 use crate::reason::Reason;
 
 pub static SECRET: Shape = Shape {
@@ -47,6 +45,12 @@ pub static APPROVAL_SERVICE: Shape = Shape {
             "path_prefix",
             Takes::Text,
             "Put before the original path, over HTTP; /ext_authz unless said otherwise.",
+        ),
+        may(
+            "claims",
+            Takes::List(&Takes::Text),
+            "Claims of the caller, by name or dotted path, that it is told: the console compares \
+             them with its reviewers, so that nobody approves his own request under another name.",
         ),
         may(
             "credential",
@@ -305,6 +309,7 @@ pub fn approval_service(document: &Object, secrets: &Secrets) -> Option<Approval
             .unwrap_or_else(|| cluster.clone()),
         cluster,
         path_prefix: path_prefix.trim_end_matches('/').to_owned(),
+        claims: object.strings("claims"),
         credential,
     })
 }

@@ -16,6 +16,7 @@ fn service(protocol: ServiceProtocol) -> ApprovalService {
         cluster: "authz".into(),
         authority: "authz.example".into(),
         path_prefix: "/check".into(),
+        claims: Vec::new(),
         credential: None,
         timeout_ms: None,
         request_headers: vec!["cookie".into(), "x-tenant".into()],

@@ -22,7 +22,7 @@ pub use fields::{Field, Pointer, TEXT_MAX, Wanted};
 pub use glob::{Glob, Globs};
 pub(crate) use index::RuleIndex;
 pub use request::{Body, Request};
-pub use rules::{Approval, Reviewers, Rule, Verdict};
+pub use rules::{Approval, Consent, Demand, Reviewers, Rule, Verdict};
 pub use window::{DAYS, Window, minute, offset};
 
 use crate::identity::{KeySet, ProviderConfig, TokenLocation};
@@ -312,6 +312,8 @@ pub struct ApprovalService {
     pub authority: String,
     /// Put before the original path.
     pub path_prefix: String,
+    /// Claims of the caller that it is told, beside subject, address and groups.
+    pub claims: Vec<String>,
     /// Bearer token that shows the gateway to the service.
     pub credential: Option<Secret>,
     /// Milliseconds that one question may take, where that is less than the hold.

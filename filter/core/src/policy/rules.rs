@@ -37,10 +37,8 @@ pub struct Rule {
 /// How an approval is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {
-    /// Who may answer.
-    pub reviewers: Reviewers,
-    /// How many of them have to agree.
-    pub min: u64,
+    /// Who has to agree: all of these have to be met.
+    pub demands: Vec<Demand>,
     /// Milliseconds that the live request is held; `None` as long as its client waits for sure
     /// ([`crate::patience`]).
     pub hold_ms: Option<u64>,
@@ -48,23 +46,54 @@ pub struct Approval {
     pub ticket_s: u64,
 }
 
-/// Who may approve.
+/// One thing that has to be met; any one of its consents meets it, and none where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// The rule that makes it; `None` for a default, which nobody can meet.
+    pub rule: Option<String>,
+    /// Ways to meet it.
+    pub any_of: Vec<Consent>,
+}
+
+/// So many of these people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consent {
+    /// Who may answer.
+    pub reviewers: Reviewers,
+    /// How many of them have to agree.
+    pub min: u64,
+}
+
+/// Who may approve: whoever one of these lists names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reviewers {
     /// Members of any of these groups.
     pub groups: Vec<String>,
     /// These people.
     pub subjects: Vec<String>,
+    /// People with one of these claims: patterns, as written.
+    pub claims: Vec<(String, Vec<String>)>,
 }
 
 impl Default for Approval {
     fn default() -> Self {
         Approval {
-            reviewers: Reviewers::default(),
-            min: 1,
+            demands: vec![Demand::default()],
             hold_ms: None,
             ticket_s: 900,
         }
+    }
+}
+
+impl Approval {
+    /// What has to be met for both: the demands of each, within the shorter times.
+    fn and(&mut self, other: &Approval) {
+        self.demands.extend(other.demands.iter().cloned());
+        self.hold_ms = match (self.hold_ms, other.hold_ms) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (one, two) => one.or(two),
+        };
+        self.ticket_s = self.ticket_s.min(other.ticket_s);
     }
 }
 
@@ -96,6 +125,49 @@ impl Policy {
             }
         }
         strictest.unwrap_or_else(|| self.otherwise(request.connection(), None))
+    }
+
+    /// Who has to agree to a request that has to be approved: whoever any rule names that asks about
+    /// one of its operations, each rule once. An operation about which nobody is named, because only a
+    /// default asks or a rule without `approval`, can be approved by nobody.
+    pub fn approval(&self, request: &Request, operations: &[Operation]) -> Approval {
+        let mut naming: Vec<&Rule> = Vec::new();
+        let mut nobody = operations.is_empty();
+        let mut applicable = Applicable::new(&self.rules, &self.index);
+        for operation in operations {
+            let verdict = self.judge_one(request, operation, &mut applicable);
+            if verdict.action != Action::RequireApproval {
+                continue;
+            }
+            let facts = Facts::new(operation);
+            let asks = |rule: &&Rule| match rule.compare_operation(request, &facts) {
+                Matched::No(_) => false,
+                Matched::Yes => rule.action == Action::RequireApproval,
+                Matched::Unknown(unknown) => rule.answer_to(unknown) == Action::RequireApproval,
+            };
+            let named: Vec<&Rule> = applicable
+                .to(request, operation)
+                .iter()
+                .copied()
+                .filter(asks)
+                .filter(|rule| rule.approval.demands.iter().any(|d| !d.any_of.is_empty()))
+                .collect();
+            nobody |= named.is_empty();
+            naming.extend(named);
+        }
+        let mut all: Option<Approval> = nobody.then(Approval::default);
+        let mut seen: Vec<&str> = Vec::new();
+        for rule in naming {
+            if seen.contains(&rule.name.as_str()) {
+                continue;
+            }
+            seen.push(&rule.name);
+            match &mut all {
+                None => all = Some(rule.approval.clone()),
+                Some(all) => all.and(&rule.approval),
+            }
+        }
+        all.unwrap_or_default()
     }
 
     /// Judges one operation.

@@ -254,3 +254,110 @@ fn an_unknown_write_has_an_answer_of_its_own() {
         policy(json!([{"name": "any", "operations": ["github.unknown_write"], "action": "allow"}]));
     assert_eq!(action(&named, &caller(&[]), &[unknown]).0, Action::Allow);
 }
+
+#[test]
+fn all_rules_that_ask_have_to_be_met() {
+    let of = |group: &str, min: u64| json!({"reviewers": {"groups": [group]}, "min": min});
+    let policy = policy(json!([
+        {"name": "main", "operations": ["ref.push"], "refs": ["refs/heads/main"], "action": "require_approval",
+         "approval": {"reviewers": {"groups": ["leads"]}, "min": 2, "hold": "45s", "ticket": "15m"}},
+        {"name": "web", "operations": ["ref.*"], "repos": ["acme/web"], "action": "require_approval",
+         "approval": {"any_of": [of("web", 1), of("security", 1)], "hold": "10s", "ticket": "1h"}},
+        {"name": "ci", "operations": ["ref.push"], "paths": [".github/**"], "action": "deny"},
+        {"name": "tags", "operations": ["ref.push"], "refs": ["refs/tags/*"], "action": "require_approval",
+         "approval": {"all_of": [of("leads", 1), of("security", 1)]}},
+    ]));
+    let asked = |operations: &[Operation]| {
+        let head = RequestHead {
+            method: "POST".into(),
+            authority: "api.github.com".into(),
+            ..Default::default()
+        };
+        let who = caller(&[]);
+        let request = Request::new(&who, &policy.connections[0], &head, Body::Whole(b""), NOON);
+        policy.approval(&request, operations)
+    };
+    let shape = |approval: &super::Approval| -> Vec<(Option<String>, Vec<(String, u64)>)> {
+        let consent = |c: &super::Consent| (c.reviewers.groups.join(","), c.min);
+        approval
+            .demands
+            .iter()
+            .map(|d| (d.rule.clone(), d.any_of.iter().map(consent).collect()))
+            .collect()
+    };
+    let named = |rule: &str, any_of: &[(&str, u64)]| {
+        (
+            Some(rule.to_owned()),
+            any_of
+                .iter()
+                .map(|(g, n)| ((*g).to_owned(), *n))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let both = asked(&[push("refs/heads/main")]);
+    // `ci` asks too, because the files of a push are not told, but names nobody.
+    assert_eq!(
+        shape(&both),
+        [
+            named("main", &[("leads", 2)]),
+            named("web", &[("web", 1), ("security", 1)])
+        ]
+    );
+    assert_eq!((both.hold_ms, both.ticket_s), (10_000, 900));
+    let several = asked(&[push("refs/heads/main"), push("refs/tags/v1")]);
+    assert_eq!(several.demands.len(), 4, "each rule once: {several:?}");
+    let elsewhere = Operation {
+        repo: Target::Known("acme/api".into()),
+        ..push("refs/heads/x")
+    };
+    assert_eq!(
+        shape(&asked(&[elsewhere])),
+        [(None, vec![])],
+        "nobody is named, so nobody can approve"
+    );
+}
+
+#[test]
+fn who_may_answer_is_said_in_one_way() {
+    let faults = |approval: Value| -> Vec<String> {
+        let mut document = document();
+        document["rules"] = json!([{"name": "r", "operations": ["x.y"], "action": "require_approval", "approval": approval}]);
+        match crate::config::compile(&document, &|_| Some("secret-value".to_owned())) {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors.into_iter().map(|e| e.path).collect(),
+        }
+    };
+    let leads = json!({"groups": ["leads"]});
+    assert_eq!(faults(json!({"reviewers": leads, "min": 2})), [""; 0]);
+    assert_eq!(
+        faults(json!({"reviewers": {"claims": {"department": "sec*"}}})),
+        [""; 0]
+    );
+    for (approval, path) in [
+        (json!({"hold": "1s"}), "rules[0].approval"),
+        (
+            json!({"reviewers": leads, "all_of": [{"reviewers": leads}]}),
+            "rules[0].approval",
+        ),
+        (
+            json!({"any_of": [{"reviewers": leads}], "min": 2}),
+            "rules[0].approval.min",
+        ),
+        (json!({"all_of": []}), "rules[0].approval.all_of"),
+        (
+            json!({"all_of": [{"reviewers": {}}]}),
+            "rules[0].approval.all_of[0]",
+        ),
+        (
+            json!({"any_of": [{"min": 1}]}),
+            "rules[0].approval.any_of[0]",
+        ),
+        (
+            json!({"reviewers": {"claims": {}}}),
+            "rules[0].approval.reviewers.claims",
+        ),
+    ] {
+        let found = faults(approval.clone());
+        assert!(found.iter().any(|p| p == path), "{approval}: {found:?}");
+    }
+}

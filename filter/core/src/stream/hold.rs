@@ -137,6 +137,7 @@ impl Stream {
             approval: &hold.approval,
             hold_whole_ms: hold.whole_ms,
             hold_ms: hold.until.millis_since(now),
+            claims: &service.claims,
             open: self.policy.limits.open_approvals,
         };
         let call = approval::ask(service, &question);

@@ -152,13 +152,17 @@ impl Stream {
         let body = self.judged_body(&self.body);
         let request = policy::Request::new(identity, connection, &self.head, body, now.seconds());
         let verdict = policy.judge(&request, &self.operations);
+        let asked = match verdict.action {
+            Action::RequireApproval => Some(policy.approval(&request, &self.operations)),
+            Action::Allow | Action::Deny => None,
+        };
         let looking = policy.answer_rules(&request, &self.operations);
         self.outcome.rule = verdict.rule.map(|r| r.name.clone());
         self.plan_answer(looking);
         match verdict.action {
             Action::Allow => self.forward(worker, Decision::Allowed, now),
             Action::RequireApproval => {
-                let approval = verdict.rule.map(|r| r.approval.clone()).unwrap_or_default();
+                let approval = asked.unwrap_or_default();
                 let text = verdict
                     .rule
                     .and_then(|r| r.reason.clone())
