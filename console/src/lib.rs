@@ -2,8 +2,9 @@
 //! operator's command line.
 //!
 //! # Where things live
-//! A console is one process over one data folder ([`data_folder`]) with one SQLite database
-//! ([`store`]: one writer thread that commits in groups, and as many readers as are asked for).
+//! A console is one process over one data folder ([`data_folder`]) with one SQLite database, or a
+//! PostgreSQL database that it shares with others ([`store`]: one writer thread that commits in groups,
+//! and as many readers as are asked for; [`store::sql`] is the one type over both engines).
 //!
 //! What the gateway talks to, with the gateway key:
 //! - [`approvals`]: `/ext_authz/*`. `question` is what is asked, `book` the durable state of every
@@ -23,7 +24,7 @@
 //! - [`web`]: the pages, and the same things as JSON under `/api/v1`.
 //!
 //! What operators run: [`cli`], with [`serve`] behind `countersign serve`, [`policy`] behind
-//! `countersign check`, [`bootstrap`] behind `countersign bootstrap`, and [`dev_idp`], the identity
+//! `countersign check`, [`masking`] behind `countersign mask` and `countersign rules`, [`bootstrap`] behind `countersign bootstrap`, and [`dev_idp`], the identity
 //! provider for development behind `serve --dev` and `countersign token`.
 //!
 //! [`web::router`] puts all of it together; tests drive it without a socket.
@@ -40,6 +41,7 @@ pub mod export;
 pub mod failure;
 pub mod intake;
 pub mod ledger;
+pub mod masking;
 pub mod people;
 pub mod policy;
 pub mod replay;

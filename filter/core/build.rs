@@ -1,5 +1,5 @@
-//! Makes the static table of GitHub's REST operations of `github/operations.txt`: a trie of path
-//! segments, so that a request is looked up in a few steps and nothing is built at start.
+//! Makes the static tables: of GitHub's REST operations of `github/operations.txt`, a trie of path segments, so that a
+//! request is looked up in a few steps; and of the masking rules of `mask/rules.toml`. Nothing is built at start.
 #![allow(
     clippy::disallowed_methods,
     reason = "they keep I/O out of the engine; this runs before it is built"
@@ -10,6 +10,13 @@ use std::error::Error;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::{env, fs};
+
+#[path = "mask/hash.rs"]
+mod hash;
+#[path = "mask/table.rs"]
+mod mask;
+
+use hash::hash;
 
 const SOURCE: &str = "github/operations.txt";
 const METHODS: [(&str, &str); 5] = [
@@ -23,6 +30,7 @@ const METHODS: [(&str, &str); 5] = [
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed={SOURCE}");
+    println!("cargo:rerun-if-changed=mask");
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let mut table = Table::default();
     let mut path = None;
@@ -40,6 +48,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let out = PathBuf::from(env::var("OUT_DIR")?).join("github_operations.rs");
     fs::write(out, table.text()?)?;
+    let rules = mask::text(&fs::read_to_string(root.join(mask::SOURCE))?)?;
+    fs::write(
+        PathBuf::from(env::var("OUT_DIR")?).join("mask_rules.rs"),
+        rules,
+    )?;
     Ok(())
 }
 

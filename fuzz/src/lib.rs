@@ -8,6 +8,7 @@
 //! | `graphql`  | documents | in a body, in a batch and in a URL the same operations; a bounded number |
 //! | `mcp`      | JSON-RPC | rewritten plainly, and as a batch of one, the same operations |
 //! | `events`   | masking of event streams | any cut gives the same bytes; little is held |
+//! | `secrets`  | the rules | any cut gives the same bytes, with any replacement; what is found is what is masked |
 //! | `exchange` | a whole exchange | any cut gives the same end; what is handed on is what was judged |
 //!
 //! `tests/` runs them on mutated seeds; `seeds` are also a corpus for other engines.
@@ -73,6 +74,12 @@ pub const TARGETS: &[Target] = &[
         run: readers::events,
         seeds: seeds::EVENTS,
         words: seeds::EVENT_WORDS,
+    },
+    Target {
+        name: "secrets",
+        run: readers::secrets,
+        seeds: seeds::SECRETS,
+        words: seeds::SECRET_WORDS,
     },
     Target {
         name: "exchange",

@@ -4,7 +4,10 @@ use std::rc::Rc;
 
 use countersign_core::head::{Headers, RequestHead};
 use countersign_core::json::parse_strict;
-use countersign_core::mask::{Format, MaskConfig, MaskSet, StreamMasker, mask_whole};
+use countersign_core::mask::samples::expand;
+use countersign_core::mask::{
+    Format, MaskConfig, MaskSet, Replacement, StreamMasker, find, mask_whole,
+};
 use countersign_core::operation::Operation;
 use countersign_core::path::RequestPath;
 use countersign_core::protocol::git::{GitCommands, Progress};
@@ -184,7 +187,7 @@ pub fn mcp(input: &[u8]) {
 pub fn events(input: &[u8]) {
     let config = MaskConfig {
         rules: vec!["default".to_owned()],
-        custom: Vec::new(),
+        ..MaskConfig::default()
     };
     let set = Rc::new(MaskSet::compile(&config).expect("built-in rules"));
     for format in [
@@ -212,6 +215,45 @@ pub fn events(input: &[u8]) {
         // In events, text that could be the start of a secret moves on to a later event.
         if whole.findings.is_empty() && format != Format::EventStream {
             assert_eq!(whole.body, input, "{format:?} changed what holds no secret");
+        }
+    }
+}
+
+/// Text with secrets in it: a template, so that mutations keep their checksums right.
+pub fn secrets(input: &[u8]) {
+    let text = expand(&String::from_utf8_lossy(input), input.len() as u64);
+    let text = text.as_bytes();
+    for replacement in [Replacement::Kind, Replacement::KeepLast] {
+        let config = MaskConfig {
+            rules: vec!["default".to_owned()],
+            replacement: replacement.clone(),
+            ..MaskConfig::default()
+        };
+        let set = Rc::new(MaskSet::compile(&config).expect("built-in rules"));
+        let whole = mask_whole(&set, None, Format::Text, text);
+        let mut masker = StreamMasker::new(Rc::clone(&set), None, Format::Text);
+        let mut out = Vec::new();
+        for piece in pieces(text) {
+            masker.push(piece, &mut out);
+        }
+        masker.finish(&mut out);
+        assert_eq!(
+            String::from_utf8_lossy(&out),
+            String::from_utf8_lossy(&whole.body)
+        );
+        if matches!(replacement, Replacement::Kind) {
+            let mut expected = Vec::new();
+            let mut at = 0;
+            for found in find(&set, text) {
+                expected.extend_from_slice(&text[at..found.start]);
+                expected.extend_from_slice(format!("[REDACTED:{}]", found.rule).as_bytes());
+                at = found.end;
+            }
+            expected.extend_from_slice(&text[at..]);
+            assert_eq!(
+                String::from_utf8_lossy(&whole.body),
+                String::from_utf8_lossy(&expected)
+            );
         }
     }
 }

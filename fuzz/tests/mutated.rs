@@ -64,6 +64,11 @@ fn mcp() {
 }
 
 #[test]
+fn secrets() {
+    run("secrets");
+}
+
+#[test]
 fn events() {
     run("events");
 }

@@ -133,7 +133,7 @@ async fn wait(app: &App, asked: Asked) -> Result<Standing, StoreError> {
     let deadline = Instant::now() + hold;
     let now = app.clock.now();
     let caller = Caller {
-        waiter: random_id()?,
+        waiter: format!("{}{}", app.store.console(), random_id()?),
         exchange: question.exchange.clone(),
         hold_until: now.saturating_add_unsigned(hold.as_millis().try_into().unwrap_or(u64::MAX)),
     };

@@ -15,6 +15,7 @@ pub mod book;
 pub mod desk;
 pub mod endpoint;
 pub mod grpc;
+pub mod others;
 pub mod question;
 pub mod words;
 

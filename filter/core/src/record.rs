@@ -112,6 +112,8 @@ pub struct MaskCount {
     pub count: u64,
     /// `request` or `response`.
     pub direction: &'static str,
+    /// JSON pointers or channels of an event stream, the first few.
+    pub places: Vec<String>,
 }
 
 /// A chunk of a response: when it came and how long it was, after masking.
@@ -314,11 +316,15 @@ impl Record {
 }
 
 fn mask(mask: &MaskCount) -> Any<'_> {
-    Any::map([
+    let mut fields = vec![
         ("rule", Any::Text(&mask.rule)),
         ("count", Any::Number(mask.count)),
         ("direction", Any::Text(mask.direction)),
-    ])
+    ];
+    if !mask.places.is_empty() {
+        fields.push(("places", Any::texts(&mask.places)));
+    }
+    Any::map(fields)
 }
 
 fn operation(operation: &Operation) -> Any<'_> {
@@ -429,6 +435,7 @@ mod tests {
             rule: "github".to_owned(),
             count: 2,
             direction: "request",
+            places: vec!["/a".to_owned()],
         }]);
         record.chunks(&[Chunk {
             offset_ms: 1,
@@ -446,16 +453,17 @@ mod tests {
             {"key": "attributes", "value": kvlist(json!([{"key": "old", "value": string(odd)}]))},
             {"key": "write", "value": {"boolValue": true}},
         ]));
+        let list = |value: Value| json!({"arrayValue": {"values": [value]}});
         let mask = kvlist(json!([
             {"key": "rule", "value": string("github")},
             {"key": "count", "value": {"intValue": "2"}},
             {"key": "direction", "value": string("request")},
+            {"key": "places", "value": list(string("/a"))},
         ]));
         let chunk = kvlist(json!([
             {"key": "offset_ms", "value": {"intValue": "1"}},
             {"key": "size", "value": {"intValue": "2"}},
         ]));
-        let list = |value: Value| json!({"arrayValue": {"values": [value]}});
         assert_eq!(
             otlp,
             json!({

@@ -8,6 +8,7 @@ mod conditions;
 mod connections;
 mod decode;
 mod identity;
+mod masking;
 mod plugin;
 mod rules;
 mod services;
@@ -89,7 +90,7 @@ static DOCUMENT: Shape = Shape {
         ),
         may(
             "masking",
-            Takes::Object(&services::MASKING),
+            Takes::Object(&masking::MASKING),
             "Secrets that are masked in requests and answers.",
         ),
         may(
@@ -166,7 +167,7 @@ fn read(root: &Node, environment: Environment) -> Option<Policy> {
     for provider in &mut identity.providers {
         provider.config.kept_claims.clone_from(&asked);
     }
-    let masking = services::masking(&document);
+    let masking = masking::read(&document, &secrets);
     let approval_service = services::approval_service(&document, &secrets);
     let audit = services::audit(&document, &secrets);
     let limits = services::limits(&document);
@@ -248,3 +249,6 @@ fn canonical(value: &Value, out: &mut String) {
 #[cfg(test)]
 #[path = "config_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod masking_tests;

@@ -1,15 +1,13 @@
-//! `secrets`, `masking`, `approval_service`, `audit`, `limits` and `undecided`.
+//! `secrets`, `approval_service`, `audit`, `limits` and `undecided`.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use super::Environment;
 use super::decode::{Node, Object};
 use super::shape::{Shape, Takes, may, must};
 use crate::ext_authz::names_content;
-use crate::mask::{CustomRule, MaskConfig, MaskPath, MaskSet};
 use crate::policy::{
-    Action, ApprovalService, Audit, Delivery, Limits, Masking, Secret, ServiceProtocol,
+    Action, ApprovalService, Audit, Delivery, Limits, Secret, ServiceProtocol,
 };
 use crate::reason::Reason;
 
@@ -27,63 +25,6 @@ static BEARER: Shape = Shape {
     name: "bearer",
     about: "A bearer token.",
     fields: &[must("secret", Takes::Text, "The name of one of `secrets`.")],
-};
-
-pub static MASKING: Shape = Shape {
-    name: "masking",
-    about: "Secrets that are masked.",
-    fields: &[
-        may(
-            "request",
-            Takes::Object(&MASK_REQUEST),
-            "In prompts and writes.",
-        ),
-        may("response", Takes::Object(&MASK_RESPONSE), "In answers."),
-        may(
-            "custom",
-            Takes::List(&Takes::Object(&CUSTOM)),
-            "Expressions of your own, masked where rules are named.",
-        ),
-    ],
-};
-
-static MASK_REQUEST: Shape = Shape {
-    name: "mask_request",
-    about: "What is masked in requests.",
-    fields: &[
-        must(
-            "rules",
-            Takes::List(&Takes::Text),
-            "Names of masking rules, or `default` for all.",
-        ),
-        must(
-            "action",
-            Takes::Choice(&["mask", "deny"]),
-            "Mask the secret, or refuse the request.",
-        ),
-    ],
-};
-
-static MASK_RESPONSE: Shape = Shape {
-    name: "mask_response",
-    about: "What is masked in answers.",
-    fields: &[
-        must(
-            "rules",
-            Takes::List(&Takes::Text),
-            "Names of masking rules, or `default` for all.",
-        ),
-        must("action", Takes::Choice(&["mask"]), "Mask the secret."),
-    ],
-};
-
-static CUSTOM: Shape = Shape {
-    name: "mask_custom",
-    about: "An expression of your own.",
-    fields: &[
-        must("id", Takes::Text, "The mask shows it."),
-        must("regex", Takes::Text, "What it matches, within a line."),
-    ],
 };
 
 pub static APPROVAL_SERVICE: Shape = Shape {
@@ -306,97 +247,6 @@ fn secret(node: &Node, environment: Environment) -> Option<Secret> {
         return None;
     }
     Some(Secret::new(value.to_owned()))
-}
-
-/// Reads `masking`. Without it nothing is masked but the injected credential.
-pub fn masking(document: &Object) -> Option<Masking> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum MaskAction {
-        Mask,
-        Deny,
-    }
-    let none = Rc::new(
-        MaskSet::compile(&MaskConfig {
-            rules: Vec::new(),
-            custom: Vec::new(),
-        })
-        .ok()?,
-    );
-    let Some(section) = document.get("masking").and_then(|n| n.object(&MASKING)) else {
-        return Some(Masking {
-            request: None,
-            deny_request: false,
-            response: None,
-            none,
-        });
-    };
-    let (custom, custom_nodes) = custom_rules(&section);
-    let direction = |key: &str, may_deny: bool| {
-        let node = section.get(key)?;
-        let object = node.object(if may_deny {
-            &MASK_REQUEST
-        } else {
-            &MASK_RESPONSE
-        })?;
-        let rules = object
-            .require("rules", "names of masking rules, or `default` for all")
-            .map(|n| n.strings())?;
-        let choices: &[(&str, MaskAction)] = match may_deny {
-            true => &[("mask", MaskAction::Mask), ("deny", MaskAction::Deny)],
-            false => &[("mask", MaskAction::Mask)],
-        };
-        let action = object
-            .require("action", "mask, or deny (requests only)")
-            .and_then(|n| n.choice(choices))?;
-        match MaskSet::compile(&MaskConfig {
-            rules,
-            custom: custom.clone(),
-        }) {
-            Ok(set) => Some((Rc::new(set), action)),
-            Err(faults) => {
-                for (place, message) in faults {
-                    match place {
-                        MaskPath::Custom(index) => {
-                            custom_nodes.get(index).unwrap_or(&node).fault(message)
-                        }
-                        MaskPath::Rule(_) => node.fault(message),
-                    }
-                }
-                None
-            }
-        }
-    };
-    let request = direction("request", true);
-    let response = direction("response", false);
-    Some(Masking {
-        none,
-        deny_request: request
-            .as_ref()
-            .is_some_and(|(_, action)| *action == MaskAction::Deny),
-        request: request.map(|(set, _)| set),
-        response: response.map(|(set, _)| set),
-    })
-}
-
-fn custom_rules<'a>(section: &Object<'a>) -> (Vec<CustomRule>, Vec<Node<'a>>) {
-    let mut rules = Vec::new();
-    let mut nodes = Vec::new();
-    for node in section.get("custom").map(|n| n.list()).unwrap_or_default() {
-        let Some(object) = node.object(&CUSTOM) else {
-            continue;
-        };
-        let id = object
-            .require("id", "the mask shows it")
-            .and_then(|n| n.string());
-        let regex = object
-            .require("regex", "what it matches")
-            .and_then(|n| n.string());
-        if let (Some(id), Some(regex)) = (id, regex) {
-            rules.push(CustomRule { id, regex });
-            nodes.push(node);
-        }
-    }
-    (rules, nodes)
 }
 
 /// Reads `approval_service`.

@@ -119,6 +119,42 @@ pub(super) fn basic_credential(value: &[u8]) -> bool {
     })
 }
 
+/// Whether a token looks random: no digit is asked for, one in thirty tokens of twenty characters has none.
+pub(super) fn random(body: &[u8]) -> bool {
+    // Sixteen letters or more; what is shorter has less to show.
+    let least = if body.len() < 16 { 2.5 } else { 3.0 };
+    entropy(body) >= least && !identifier(body) && !placeholder(body)
+}
+
+/// Whether the first part of a Discord token decodes to the number of an account.
+pub(super) fn discord(token: &[u8]) -> bool {
+    let number = token.split(|&b| b == b'.').next().unwrap_or_default();
+    URL_SAFE
+        .decode(number)
+        .is_ok_and(|digits| digits.len() >= 17 && digits.iter().all(u8::is_ascii_digit))
+}
+
+/// Whether the last eight digits are the CRC-32 of what stands before their underscore, lowest byte first.
+pub(super) fn grafana(token: &[u8]) -> bool {
+    let Some((body, sum)) = token
+        .len()
+        .checked_sub(8)
+        .and_then(|split| token.split_at_checked(split))
+    else {
+        return false;
+    };
+    let body = body.strip_suffix(b"_").unwrap_or(body);
+    let expected = u32::from_be_bytes(crc32(body).to_le_bytes());
+    std::str::from_utf8(sum).is_ok_and(|sum| u32::from_str_radix(sum, 16) == Ok(expected))
+}
+
+/// Whether the text is the base64 of a JSON object.
+pub(super) fn encoded_object(body: &[u8]) -> bool {
+    STANDARD
+        .decode(body)
+        .is_ok_and(|json| json.starts_with(b"{\"") && std::str::from_utf8(&json).is_ok())
+}
+
 /// Shannon entropy in bits per byte.
 pub(super) fn entropy(text: &[u8]) -> f32 {
     let mut counts = [0u16; 256];
@@ -154,7 +190,7 @@ pub(super) fn uuid(text: &[u8]) -> bool {
 
 /// Text that stands where a secret would: examples, templates, masks, names of variables.
 pub(super) fn placeholder(text: &[u8]) -> bool {
-    const WORDS: [&[u8]; 20] = [
+    const WORDS: [&[u8]; 21] = [
         b"example",
         b"changeme",
         b"change_me",
@@ -170,6 +206,7 @@ pub(super) fn placeholder(text: &[u8]) -> bool {
         b"****",
         b"....",
         b"1234567890abcdef",
+        b"00000000",
         b"insert",
         b"replace",
         b"process.env",

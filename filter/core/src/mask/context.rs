@@ -1,25 +1,30 @@
-//! What stands before a value and says that it is a secret: `key = value`, `"key": "value"`,
-//! `Authorization: Bearer value`, `scheme://user:value@`.
+//! What stands before a value and says that it is a secret: `key = value`, `"key": "value"`, `<key>value`, `--key value`.
 //!
-//! Keys and operators are public and may have been released already, so they are read from the
-//! look-behind, never held. Only the value is held, until its delimiter or until it is too long or
-//! of the wrong class to qualify.
+//! Keys and operators are public and may have been released already, so they are read from the look-behind, never held.
+//! Only the value is held, until its delimiter or until it is too long or of the wrong class to qualify.
 
 use super::checks;
 use super::classes::{
-    ALNUM, BASE64, DELIMITER, DIGIT, LOWER, OPENER, SLASH_PLUS, SPACE, TOKEN, UPPER, WORD, before,
-    byte, classes, is, part, run_end,
+    ALNUM, BASE64, DELIMITER, DIGIT, LOWER, SLASH_PLUS, SPACE, TOKEN, UPPER, WORD, before, byte,
+    is, part,
 };
-use super::rules::Keyed;
+use super::keys::{self, Key, Name};
+use super::rules::{self, Scan};
+use super::set::{MaskSet, RuleIndex};
+use super::shape;
 
 /// How far back anything in this module looks. The scanner keeps more than this.
-pub(super) const LOOK_BEHIND: usize = 160;
+pub(super) const LOOK_BEHIND: usize = 192;
 /// Longest value of a key that says password.
 const PASSWORD_MAX: usize = 128;
+/// Longest session token.
+const SESSION_MAX: usize = 2048;
 /// Longest value of any other key.
 const SECRET_MAX: usize = 512;
-/// Longest user:password part of a URL.
-const USERINFO_MAX: usize = 256;
+/// Shortest value that anything is found in.
+const VALUE_MIN: usize = 6;
+/// Shortest value of a service.
+const SERVICE_MIN: usize = 14;
 
 /// The answer of one rule at one place. `No` and `Yes` hold for every continuation of the text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,19 +36,6 @@ pub(super) enum Verdict<T = usize> {
     Yes(T),
 }
 
-/// What the key of a value says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Key {
-    Password,
-    /// A password that may hold spaces.
-    Passphrase,
-    Secret,
-    /// `…secret_access_key`.
-    AwsSecret,
-    /// `AccountKey` of Azure storage, and its kin.
-    Storage,
-}
-
 /// What opened a value, and so what closes it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Quote {
@@ -53,147 +45,33 @@ enum Quote {
     Escaped(u8),
     /// The value is a whole string of an outer format; only its end closes it.
     Whole,
+    /// Between two tags.
+    Element,
 }
 
-/// Reads the key of a `key = value` pair. `None` when it names nothing secret.
-pub(super) fn key(name: &[u8]) -> Option<Key> {
-    let mut letters = [0u8; 64];
-    let mut length = 0;
-    for (slot, b) in letters
-        .iter_mut()
-        .zip(name.iter().filter(|&&b| is(b, ALNUM)))
-    {
-        *slot = b.to_ascii_lowercase();
-        length += 1;
-    }
-    let mut name = letters.get(..length)?;
-    const SUFFIXES: [&[u8]; 8] = [
-        b"prod",
-        b"production",
-        b"dev",
-        b"staging",
-        b"test",
-        b"value",
-        b"raw",
-        b"base",
-    ];
-    while let Some((&last, rest)) = name.split_last() {
-        if !is(last, DIGIT) {
-            break;
+impl Quote {
+    fn closes(self, b: u8) -> bool {
+        match self {
+            Self::None => is(b, DELIMITER),
+            Self::Plain(quote) => b == quote,
+            Self::Escaped(quote) => b == quote || b == b'\\',
+            Self::Whole => b == 0,
+            Self::Element => b == b'<',
         }
-        name = rest;
-    }
-    // Nearly every key that names nothing secret ends here.
-    match name {
-        [.., b'o', b'r' | b'd', b'd' | b'e']
-        | [.., b's' | b'p', b'w', b'd']
-        | [.., b'a', b's', b's' | b'e']
-        | [.., b's', b'e', b's']
-        | [.., b'r', b'e', b't']
-        | [.., b'e', b't', b's']
-        | [.., b'k', b'e', b'n' | b'y']
-        | [.., b'i', b'a', b'l']
-        | [.., b'a', b'l', b's']
-        | [.., b'i', b'o', b'n']
-        | [.., b'r', b'o', b'd']
-        | [.., b'd', b'e', b'v']
-        | [.., b'i', b'n', b'g']
-        | [.., b'e', b's', b't']
-        | [.., b'l', b'u', b'e']
-        | [.., b'r', b'a', b'w'] => {}
-        _ => return None,
-    }
-    for suffix in SUFFIXES {
-        name = name.strip_suffix(suffix).unwrap_or(name);
-    }
-    let ends = |words: &[&[u8]]| words.iter().any(|w| name.ends_with(w));
-    let holds = |words: &[&[u8]]| {
-        words
-            .iter()
-            .any(|w| name.windows(w.len()).any(|part| part == *w))
-    };
-    if ends(&[b"passphrase", b"passphrases"]) {
-        return Some(Key::Passphrase);
-    }
-    if ends(&[
-        b"password",
-        b"passwd",
-        b"pwd",
-        b"passcode",
-        b"userpass",
-        b"dbpass",
-    ]) {
-        return (!holds(&[b"placeholder", b"resetpassword", b"forgotpassword"]))
-            .then_some(Key::Password);
-    }
-    if ends(&[b"secretaccesskey", b"awssecret", b"awssecretkey"]) {
-        return Some(Key::AwsSecret);
-    }
-    if ends(&[b"accountkey", b"sharedaccesskey", b"storagekey"]) {
-        return Some(Key::Storage);
-    }
-    let secret = ends(&[
-        b"secret",
-        b"secrets",
-        b"token",
-        b"apikey",
-        b"accesskey",
-        b"secretkey",
-        b"privatekey",
-        b"authkey",
-        b"credential",
-        b"credentials",
-        b"encryptionkey",
-        b"signingkey",
-        b"masterkey",
-        b"authorization",
-        b"apitoken",
-        b"servicekey",
-        b"licensekey",
-        b"webhooksecret",
-    ]);
-    let harmless = holds(&[
-        b"public",
-        b"page",
-        b"cursor",
-        b"next",
-        b"continuation",
-        b"sync",
-        b"placeholder",
-        b"partial",
-        b"idempotency",
-        b"cancellation",
-        b"delta",
-        b"resume",
-        b"sortkey",
-    ]);
-    (secret && !harmless).then_some(Key::Secret)
-}
-
-/// What stands before a whole value of an outer format whose key is `name`: the key's letters and
-/// digits, a colon, and NUL, the quote that only the end closes. Nothing for a harmless key.
-pub(super) fn of_value(name: &[u8], context: &mut Vec<u8>) {
-    context.clear();
-    if key(name).is_some() {
-        context.extend(name.iter().filter(|&&b| is(b, ALNUM)).take(64));
-        context.extend_from_slice(b":\0");
     }
 }
 
 /// The key of the value that begins at `at`, and how the value is quoted.
-fn opening(text: &[u8], at: usize) -> Option<(Key, Quote)> {
-    let previous = before(text, at, 1)?;
-    if !is(previous, OPENER) {
-        return None;
-    }
+fn opening(text: &[u8], at: usize) -> Option<(&[u8], Quote)> {
     let mut end = at;
     let mut quote = Quote::None;
-    match previous {
+    match before(text, at, 1)? {
         0 => {
             quote = Quote::Whole;
             end = end.checked_sub(1)?;
         }
-        b'"' | b'\'' | b'`' => {
+        b'>' => return element(text, at).map(|name| (name, Quote::Element)),
+        previous @ (b'"' | b'\'' | b'`') => {
             end = end.checked_sub(1)?;
             quote = Quote::Plain(previous);
             for _ in 0..4 {
@@ -205,7 +83,9 @@ fn opening(text: &[u8], at: usize) -> Option<(Key, Quote)> {
         }
         _ => {}
     }
+    let blanks = end;
     end = skip_back(text, end, 4, |b| b == b' ' || b == b'\t');
+    let blank = end < blanks;
     match before(text, end, 1)? {
         b':' => {
             end -= 1;
@@ -222,17 +102,60 @@ fn opening(text: &[u8], at: usize) -> Option<(Key, Quote)> {
             }
         }
         b'>' if matches!(before(text, end, 2), Some(b'=' | b'-')) => end -= 2,
+        last if blank && is(last, WORD) => {
+            return option(text, end).map(|name| (name, quote));
+        }
         _ => return None,
     }
     end = skip_back(text, end, 4, |b| b == b' ' || b == b'\t');
     end = skip_back(text, end, 5, |b| {
         matches!(b, b'"' | b'\'' | b'`' | b'\\' | b']')
     });
-    let start = skip_back(text, end, 64, |b| is(b, WORD) || b == b'-' || b == b'.');
-    key(part(text, start, end)).map(|key| (key, quote))
+    Some((name_before(text, end), quote))
 }
 
-fn skip_back(text: &[u8], mut at: usize, most: usize, skip: impl Fn(u8) -> bool) -> usize {
+/// The name that ends at `end`.
+fn name_before(text: &[u8], end: usize) -> &[u8] {
+    let start = skip_back(text, end, 64, |b| is(b, WORD) || b == b'-' || b == b'.');
+    part(text, start, end)
+}
+
+/// The name of the element whose text begins at `at`, behind its tag.
+fn element(text: &[u8], at: usize) -> Option<&[u8]> {
+    let end = at.checked_sub(1)?;
+    let tag = skip_back(text, end, 96, |b| !matches!(b, b'<' | b'>' | b'\n'));
+    if before(text, tag, 1) != Some(b'<') {
+        return None;
+    }
+    let inside = part(text, tag, end);
+    let name = inside.split(|&b| is(b, SPACE)).next().unwrap_or_default();
+    let plain = |b: &u8| is(*b, WORD) || matches!(b, b'-' | b'.' | b':');
+    (!name.is_empty() && name.iter().all(plain)).then_some(name)
+}
+
+/// The option of a command line that ends at `end` (`--token`), or `password` behind the login of a .netrc file.
+fn option(text: &[u8], end: usize) -> Option<&[u8]> {
+    let name = name_before(text, end);
+    if name.starts_with(b"--") {
+        return Some(name);
+    }
+    if name != b"password" {
+        return None;
+    }
+    let blank = |b: u8| is(b, SPACE);
+    let user = skip_back(text, end - name.len(), 24, blank);
+    let login = skip_back(text, user, 64, |b| !blank(b));
+    let word = skip_back(text, login, 24, blank);
+    let found = user > login && name_before(text, word) == b"login";
+    found.then_some(name)
+}
+
+pub(super) fn skip_back(
+    text: &[u8],
+    mut at: usize,
+    most: usize,
+    skip: impl Fn(u8) -> bool,
+) -> usize {
     let least = at.saturating_sub(most);
     while at > least && before(text, at, 1).is_some_and(&skip) {
         at -= 1;
@@ -240,31 +163,113 @@ fn skip_back(text: &[u8], mut at: usize, most: usize, skip: impl Fn(u8) -> bool)
     at
 }
 
+/// What of a value has been read.
+struct Value {
+    end: usize,
+    closed_by: Option<u8>,
+}
+
 /// Judges the value that begins at `at` by the key before it.
-pub(super) fn keyed(text: &[u8], at: usize, end_of_text: bool) -> Verdict<(usize, Keyed)> {
-    let Some((key, quote)) = opening(text, at) else {
+pub(super) fn keyed(
+    set: &MaskSet,
+    text: &[u8],
+    at: usize,
+    end_of_text: bool,
+) -> Verdict<(usize, RuleIndex)> {
+    // Most values are too short for anything, whatever their key.
+    let previous = before(text, at, 1).unwrap_or(0);
+    let head = part(text, at, text.len().min(at + VALUE_MIN));
+    let short = match previous {
+        0 => false,
+        b'"' | b'\'' | b'`' => {
+            !head.contains(&b'\\') && head.iter().any(|&b| b == previous || b == b'\n')
+        }
+        b'>' => head.iter().any(|&b| matches!(b, b'<' | b'\n')),
+        _ => head.iter().any(|&b| is(b, DELIMITER)),
+    };
+    if short {
+        return Verdict::No;
+    }
+    let Some((raw, quote)) = opening(text, at) else {
         return Verdict::No;
     };
-    let free = matches!(key, Key::Password | Key::Passphrase);
-    let most = if free { PASSWORD_MAX } else { SECRET_MAX };
+    // Nor do most keys say anything.
+    let head = part(text, at, text.len().min(at + SERVICE_MIN));
+    let long = head.iter().all(|&b| is(b, TOKEN));
+    if !long && !keys::may_name(raw) {
+        return Verdict::No;
+    }
+    let name = Name::of(raw);
+    let key = name.key().filter(|key| match key {
+        Key::Cookie => quote == Quote::None && before(text, at, 1) == Some(b'='),
+        Key::Signature => matches!(quote, Quote::None | Quote::Whole),
+        _ => true,
+    });
+    let service = long && name.is_of_service();
+    if key.is_none() && !service {
+        return Verdict::No;
+    }
+    let free = matches!(key, Some(Key::Password | Key::Passphrase));
+    let most = match key {
+        Some(Key::Password | Key::Passphrase) => PASSWORD_MAX,
+        Some(Key::AwsSession) => SESSION_MAX,
+        _ => SECRET_MAX,
+    };
+    let allowed = |b: u8| {
+        free || is(b, TOKEN)
+            || (b == b'%' && matches!(key, Some(Key::Cookie | Key::Signature)))
+            || (b == b':' && service)
+    };
+    let value = match read(text, at, quote, most, allowed, end_of_text) {
+        Verdict::Yes(value) => value,
+        Verdict::More => return Verdict::More,
+        Verdict::No => return Verdict::No,
+    };
+    let mut end = value.end;
+    if quote == Quote::None {
+        if matches!(value.closed_by, Some(b'(' | b'[' | b'{' | b'<')) {
+            return Verdict::No;
+        }
+        while end > at && matches!(before(text, end, 1), Some(b'.' | b':' | b'?')) {
+            end -= 1;
+        }
+    }
+    let value = part(text, at, end);
+    let by_service = service.then(|| of_service(set, &name, value)).flatten();
+    let by_key = key.and_then(|key| of_key(set, key, value, quote));
+    match (by_service, by_key) {
+        (Some(one), Some(other)) => Verdict::Yes((end, one.min(other))),
+        (Some(rule), None) | (None, Some(rule)) => Verdict::Yes((end, rule)),
+        (None, None) => Verdict::No,
+    }
+}
+
+fn read(
+    text: &[u8],
+    at: usize,
+    quote: Quote,
+    most: usize,
+    allowed: impl Fn(u8) -> bool,
+    end_of_text: bool,
+) -> Verdict<Value> {
     let mut end = at;
-    let closed_by = loop {
+    loop {
         let Some(b) = byte(text, end) else {
             if !end_of_text {
                 return Verdict::More;
             }
-            break None;
+            return Verdict::Yes(Value {
+                end,
+                closed_by: None,
+            });
         };
-        let closes = match quote {
-            Quote::None => is(b, DELIMITER),
-            Quote::Plain(q) => b == q,
-            Quote::Escaped(q) => b == q || b == b'\\',
-            Quote::Whole => b == 0,
-        };
-        if closes {
-            break Some(b);
+        if quote.closes(b) {
+            return Verdict::Yes(Value {
+                end,
+                closed_by: Some(b),
+            });
         }
-        if matches!(b, b'\r' | b'\n') || (!free && !is(b, TOKEN)) {
+        if matches!(b, b'\r' | b'\n') || !allowed(b) {
             return Verdict::No;
         }
         end += 1;
@@ -280,28 +285,50 @@ pub(super) fn keyed(text: &[u8], at: usize, end_of_text: bool) -> Verdict<(usize
         if end - at > most {
             return Verdict::No;
         }
-    };
-    if quote == Quote::None {
-        if matches!(closed_by, Some(b'(' | b'[' | b'{' | b'<')) {
-            return Verdict::No;
-        }
-        while end > at && matches!(before(text, end, 1), Some(b'.' | b':' | b'?')) {
-            end -= 1;
+    }
+}
+
+/// The first rule whose key and shape fit.
+fn of_service(set: &MaskSet, name: &Name, value: &[u8]) -> Option<RuleIndex> {
+    rules::services(name.letters())
+        .flat_map(rules::values)
+        .filter(|shape| set.has(shape.rule))
+        .filter(|shape| shape::value(shape, value))
+        .map(|shape| shape.rule)
+        .min()
+        .filter(|_| {
+            // Names have few digits.
+            let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
+            let named = digits * 8 < value.len() && checks::code_name(value);
+            checks::letter_and_digit(value) && !named
+        })
+}
+
+fn of_key(set: &MaskSet, key: Key, value: &[u8], quote: Quote) -> Option<RuleIndex> {
+    // A kind that is switched off still is a secret of the general kind.
+    let general = |kind: Scan| set.scan(kind).or(set.scan(Scan::Secret));
+    match key {
+        Key::Password | Key::Passphrase => set
+            .scan(Scan::Password)
+            .filter(|_| password(value, quote, key)),
+        Key::AwsSecret if aws_secret(value) => general(Scan::AwsSecret),
+        Key::AwsSession if aws_session(value) => general(Scan::AwsSession),
+        Key::Storage if storage(value) => general(Scan::AzureStorage),
+        Key::Cookie => set
+            .scan(Scan::Cookie)
+            .filter(|_| value.len() >= 20 && random(value) && checks::entropy(value) >= 3.2),
+        Key::Signature => set.scan(Scan::Sas).filter(|_| signature(value)),
+        Key::Secret | Key::AwsSecret | Key::AwsSession | Key::Storage => {
+            let good = random(value) && (quote != Quote::None || !checks::code_name(value));
+            set.scan(Scan::Secret).filter(|_| good)
         }
     }
-    let value = part(text, at, end);
-    let kind = if free {
-        password(value, quote, key).then_some(Keyed::Password)
-    } else {
-        secret(value, key).filter(|_| quote != Quote::None || !checks::code_name(value))
-    };
-    kind.map_or(Verdict::No, |kind| Verdict::Yes((end, kind)))
 }
 
 fn password(value: &[u8], quote: Quote, key: Key) -> bool {
     let quoted = quote != Quote::None;
     let length = if quoted {
-        6..=PASSWORD_MAX
+        VALUE_MIN..=PASSWORD_MAX
     } else {
         8..=PASSWORD_MAX
     };
@@ -332,23 +359,35 @@ fn password(value: &[u8], quote: Quote, key: Key) -> bool {
     }
 }
 
-fn secret(value: &[u8], key: Key) -> Option<Keyed> {
-    if key == Key::AwsSecret
-        && value.len() == 40
+fn aws_secret(value: &[u8]) -> bool {
+    value.len() == 40
         && value.iter().all(|&b| is(b, ALNUM | SLASH_PLUS))
         && checks::entropy(value) >= 3.5
         && !checks::placeholder(value)
-    {
-        return Some(Keyed::AwsSecret);
-    }
-    if key == Key::Storage
-        && value.len() == 88
-        && value.ends_with(b"==")
+}
+
+fn aws_session(value: &[u8]) -> bool {
+    value.len() >= 100
         && value.iter().all(|&b| is(b, BASE64))
-    {
-        return Some(Keyed::AzureStorage);
-    }
-    (value.len() >= 16
+        && checks::entropy(value) >= 4.0
+        && !checks::placeholder(value)
+}
+
+fn storage(value: &[u8]) -> bool {
+    matches!(value.len(), 88 | 44)
+        && value.ends_with(b"=")
+        && value.iter().all(|&b| is(b, BASE64))
+        && checks::entropy(value) >= 3.5
+}
+
+/// Base64 of 32 bytes, as it stands in a query.
+fn signature(value: &[u8]) -> bool {
+    let tail = value.ends_with(b"%3D") || value.ends_with(b"%3d") || value.ends_with(b"=");
+    (43..=70).contains(&value.len()) && tail && checks::entropy(value) >= 3.5
+}
+
+fn random(value: &[u8]) -> bool {
+    value.len() >= 16
         && checks::letter_and_digit(value)
         && checks::entropy(value) >= 3.0
         && !checks::uuid(value)
@@ -356,107 +395,5 @@ fn secret(value: &[u8], key: Key) -> Option<Keyed> {
         && !checks::identifier(value)
         && ![&b"/"[..], b"./", b"sha1", b"sha2", b"sha3", b"sha5"]
             .iter()
-            .any(|p| value.starts_with(p)))
-    .then_some(Keyed::Secret)
-}
-
-/// Which scheme of an Authorization value stands before `at`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Scheme {
-    Bearer,
-    Basic,
-}
-
-pub(super) fn scheme(text: &[u8], at: usize) -> Option<Scheme> {
-    if before(text, at, 1)? != b' ' {
-        return None;
-    }
-    let ends = |word: &[u8], at: usize| {
-        at.checked_sub(word.len())
-            .is_some_and(|start| part(text, start, at).eq_ignore_ascii_case(word))
-    };
-    let word_before = |length: usize| before(text, at, length + 1).is_some_and(|b| is(b, WORD));
-    match before(text, at, 2)?.to_ascii_lowercase() {
-        b'r' if ends(b"bearer ", at) && !word_before(7) => Some(Scheme::Bearer),
-        b'c' if ends(b"basic ", at) && !word_before(6) => Some(Scheme::Basic),
-        b'n' if ends(b"token ", at) => {
-            let start = skip_back(text, at - 6, 8, |b| {
-                matches!(b, b' ' | b'"' | b'\'' | b'\\' | b':' | b'=' | 0)
-            });
-            ends(b"authorization", start).then_some(Scheme::Bearer)
-        }
-        _ => None,
-    }
-}
-
-/// The password of a URL's user part, from `at` to the last `@` of the authority.
-pub(super) fn url_password(text: &[u8], at: usize, end_of_text: bool) -> Verdict {
-    if before(text, at, 1) != Some(b':') {
-        return Verdict::No;
-    }
-    let user = skip_back(text, at - 1, 80, |b| {
-        is(b, WORD) || matches!(b, b'.' | b'-' | b'%' | b'+' | b'~')
-    });
-    let scheme_end = user.saturating_sub(3);
-    if part(text, scheme_end, user) != b"://"
-        || !before(text, scheme_end, 1).is_some_and(|b| is(b, ALNUM))
-    {
-        return Verdict::No;
-    }
-    let mut sign = None;
-    let mut end = at;
-    loop {
-        match byte(text, end) {
-            None if end_of_text => break,
-            None => return Verdict::More,
-            Some(
-                b'/' | b'?' | b'#' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'\\' | b'{' | b'}' | b','
-                | b';' | b')' | b']' | b' ',
-            ) => break,
-            Some(b) if classes(b) & SPACE != 0 || b < 0x20 => break,
-            Some(b'@') => sign = Some(end),
-            Some(_) => {}
-        }
-        end += 1;
-        if end - at > USERINFO_MAX {
-            break;
-        }
-    }
-    match sign {
-        Some(sign) if sign - at >= 3 && !checks::placeholder(part(text, at, sign)) => {
-            Verdict::Yes(sign)
-        }
-        _ => Verdict::No,
-    }
-}
-
-/// Where the credential after an Authorization scheme ends, if it is one.
-pub(super) fn credential(
-    text: &[u8],
-    at: usize,
-    scheme: Scheme,
-    most: usize,
-    end_of_text: bool,
-) -> Verdict {
-    let mut end = run_end(text, at, TOKEN);
-    if end - at >= most {
-        end = at + most;
-    } else if end == text.len() && !end_of_text {
-        return Verdict::More;
-    }
-    while end > at && before(text, end, 1) == Some(b'.') {
-        end -= 1;
-    }
-    let value = part(text, at, end);
-    let good = match scheme {
-        Scheme::Basic => value.len() >= 8 && checks::basic_credential(value),
-        Scheme::Bearer => {
-            value.len() >= 16
-                && checks::letter_and_digit(value)
-                && checks::entropy(value) >= 3.0
-                && !checks::placeholder(value)
-                && !checks::identifier(value)
-        }
-    };
-    if good { Verdict::Yes(end) } else { Verdict::No }
+            .any(|p| value.starts_with(p))
 }

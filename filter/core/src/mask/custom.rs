@@ -100,7 +100,7 @@ pub(super) fn search(set: &MaskSet, text: &[u8], from: usize, to: usize, spans: 
         spans.extend(
             rule.regex
                 .find_iter(line)
-                .filter(|found| !found.is_empty())
+                .filter(|found| !found.is_empty() && !set.allows(found.as_str().as_bytes()))
                 .map(|found| Span {
                     start: from + found.start(),
                     end: from + found.end(),

@@ -339,6 +339,33 @@ fn envelope(event: &Event<'_>, out: &mut Vec<u8>) {
 }
 
 impl Key {
+    /// What a record calls it.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::Chat { choice, field } => match field {
+                ChatField::Named(name) => format!("choices/{choice}/{name}"),
+                ChatField::FunctionCall => format!("choices/{choice}/function_call"),
+                ChatField::ToolArguments(tool) => {
+                    format!("choices/{choice}/tool_calls/{tool}/arguments")
+                }
+                ChatField::ToolInput(tool) => format!("choices/{choice}/tool_calls/{tool}/input"),
+            },
+            Self::Completion { choice } => format!("choices/{choice}/text"),
+            Self::Message { index, field } => {
+                let field = match field {
+                    MessageField::Text => "text",
+                    MessageField::PartialJson => "partial_json",
+                    MessageField::Thinking => "thinking",
+                };
+                format!("content/{index}/{field}")
+            }
+            Self::Response { event, place } => match &place.output {
+                Some(output) => format!("output/{output}/{event}"),
+                None => event.clone(),
+            },
+        }
+    }
+
     /// The event name and data that carry `text`, already escaped, as one more delta.
     pub(super) fn event(&self, envelope: &[u8], text: &[u8]) -> (Option<&str>, Vec<u8>) {
         let (name, before, after) = match self {

@@ -1,8 +1,8 @@
 //! The form layer (`application/x-www-form-urlencoded`): names and values are searched decoded,
 //! each value with its name as context. What stays is written as it came.
 
-use super::context;
 use super::escaped::Escaped;
+use super::keys;
 use super::scrub::Scrub;
 use super::set::MaskSet;
 use super::tally::Tally;
@@ -44,12 +44,13 @@ impl Form {
                     if let [_, high, low] = *self.escape {
                         let nibble = |d: u8| char::from(d).to_digit(16).unwrap_or(0) as u8;
                         let decoded = (nibble(high) << 4) | nibble(low);
-                        self.field.escape(&[b'%', high, low], &[decoded]);
+                        self.field
+                            .escape(&[b'%', high, low], &[decoded], out, tally);
                         self.note(&[decoded]);
                         self.escape.clear();
                     }
                 } else {
-                    self.literal();
+                    self.literal(out, tally);
                 }
                 continue;
             }
@@ -58,7 +59,7 @@ impl Form {
                 .position(|b| matches!(b, b'%' | b'+' | b'&' | b'='))
                 .unwrap_or(rest.len());
             let (text, tail) = rest.split_at(plain);
-            self.field.plain(text);
+            self.field.plain(text, out, tally);
             self.note(text);
             let Some((&mark, tail)) = tail.split_first() else {
                 break;
@@ -67,10 +68,10 @@ impl Form {
             match mark {
                 b'%' => self.escape.push(b'%'),
                 b'+' => {
-                    self.field.escape(b"+", b" ");
+                    self.field.escape(b"+", b" ", out, tally);
                     self.note(b" ");
                 }
-                b'=' if self.name.is_none() => self.field.plain(b"="),
+                b'=' if self.name.is_none() => self.field.plain(b"=", out, tally),
                 _ => self.next(mark, out, tally),
             }
         }
@@ -78,7 +79,7 @@ impl Form {
     }
 
     pub(super) fn finish(&mut self, out: &mut Vec<u8>, tally: &mut Tally) {
-        self.literal();
+        self.literal(out, tally);
         self.field.finish(out, tally);
     }
 
@@ -93,7 +94,7 @@ impl Form {
             return;
         }
         let mut context = Vec::new();
-        context::of_value(&name.unwrap_or_default(), &mut context);
+        keys::of_value(&name.unwrap_or_default(), &mut context);
         self.field.restart(&context);
     }
 
@@ -105,9 +106,9 @@ impl Form {
     }
 
     /// A percent sign that begins no escape stands for itself.
-    fn literal(&mut self) {
+    fn literal(&mut self, out: &mut Vec<u8>, tally: &mut Tally) {
         let raw = std::mem::take(&mut self.escape);
-        self.field.plain(&raw);
+        self.field.plain(&raw, out, tally);
         self.note(&raw);
     }
 }

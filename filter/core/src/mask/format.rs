@@ -79,3 +79,34 @@ impl Format {
         }
     }
 }
+
+/// Media types that an operator reads in another way than the built-in list: whole ones (`application/pdf`) or classes
+/// (`image/`).
+#[derive(Clone, Debug, Default)]
+pub struct MediaTypes {
+    /// Searched as text.
+    pub text: Vec<String>,
+    /// Passed on untouched.
+    pub binary: Vec<String>,
+}
+
+impl MediaTypes {
+    /// The format of a media type; what the operator says comes first, and text before binary.
+    #[must_use]
+    pub fn format(&self, content_type: &str) -> Format {
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        let essence = essence.to_ascii_lowercase();
+        let fits = |list: &[String]| {
+            list.iter().any(|entry| match entry.ends_with('/') {
+                true => essence.starts_with(entry.as_str()),
+                false => essence == *entry,
+            })
+        };
+        match Format::of_content_type(content_type) {
+            Format::Binary if fits(&self.text) => Format::Text,
+            Format::Binary => Format::Binary,
+            _ if fits(&self.binary) && !fits(&self.text) => Format::Binary,
+            format => format,
+        }
+    }
+}

@@ -5,8 +5,10 @@
 //! searched, outside of strings as plain text. What stays is written as it came.
 
 use super::classes::{STRUCTURE, is};
-use super::context;
+use super::encoded::{self, HEAD};
 use super::escaped::Escaped;
+use super::keys;
+use super::pointer::Path;
 use super::scrub::Scrub;
 use super::set::MaskSet;
 use super::tally::Tally;
@@ -15,6 +17,9 @@ use std::rc::Rc;
 
 /// Most bytes of a key that are remembered.
 const KEY_MAX: usize = 96;
+
+/// Longest string that is looked at whole.
+const WHOLE_MAX: usize = 512;
 
 /// Where the tokenizer is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +42,12 @@ pub(super) struct Json {
     last: Vec<u8>,
     /// The key of the value that comes, with what makes it a context.
     key: Vec<u8>,
+    /// The key of the value that comes, decoded; what it says is asked when the value begins.
+    name: Vec<u8>,
+    named: bool,
+    path: Path,
+    /// The value that comes may be base64.
+    encoded: bool,
     /// Strings shorter than this need no search, unless a key gives them context.
     short: usize,
 }
@@ -54,6 +65,10 @@ impl Json {
             bare_open: false,
             last: Vec::new(),
             key: Vec::new(),
+            name: Vec::new(),
+            named: false,
+            path: Path::default(),
+            encoded: false,
         }
     }
 
@@ -71,7 +86,7 @@ impl Json {
                 State::Outside => self.outside(chunk, out, tally),
                 State::String => self.inside(chunk, out, tally),
                 State::Escape(length) => {
-                    if self.escaped(length, first) {
+                    if self.escaped(length, first, out, tally) {
                         chunk.get(1..).unwrap_or_default()
                     } else {
                         chunk
@@ -81,18 +96,23 @@ impl Json {
         }
         if self.state != State::Outside {
             self.string.settle(out, tally);
+            tally.at(|| self.path.pointer());
         }
     }
 
     pub(super) fn finish(&mut self, out: &mut Vec<u8>, tally: &mut Tally) {
         if let State::Escape(length) = self.state {
-            self.literal(length);
+            self.literal(length, out, tally);
         }
         self.string.finish(out, tally);
+        tally.at(|| self.path.pointer());
         self.bare.finish(out, tally);
+        tally.nowhere();
+        self.path.clear();
         self.state = State::Outside;
         self.bare_open = false;
         self.key.clear();
+        self.named = false;
         self.last.clear();
     }
 
@@ -117,20 +137,25 @@ impl Json {
                 self.bare_open = true;
             }
             self.bare.push(text, out, tally);
+            tally.nowhere();
         }
         let Some((quote, rest)) = rest.split_first() else {
             return &[];
         };
-        if !self.bare_open && self.key.is_empty() {
-            // Most strings are short keys and values: nothing to search, nothing to hold.
-            let window = rest.get(..self.short).unwrap_or(rest);
+        if !self.bare_open && !self.key_says(rest) {
+            // Most strings are plain and come whole: nothing to hold, and nothing found.
+            let most = if self.encoded { HEAD } else { WHOLE_MAX };
+            let window = rest.get(..most).unwrap_or(rest);
             let end = window.iter().position(|&b| b == b'"' || b == b'\\');
-            if let Some((string, [b'"', after @ ..])) = end.map(|end| rest.split_at(end)) {
+            if let Some((string, [b'"', after @ ..])) = end.map(|end| rest.split_at(end))
+                && (string.len() < self.short || self.bare.is_clean(string))
+            {
                 out.push(*quote);
                 out.extend_from_slice(string);
                 out.push(b'"');
                 self.last.clear();
-                self.last.extend_from_slice(string);
+                self.last
+                    .extend_from_slice(string.get(..KEY_MAX).unwrap_or(string));
                 return after;
             }
         }
@@ -139,19 +164,39 @@ impl Json {
             let mut context = self.bare.tail().to_vec();
             context.push(b'"');
             self.bare.finish(out, tally);
+            tally.nowhere();
             self.bare_open = false;
             self.string.restart(if self.key.is_empty() {
                 &context
             } else {
                 &self.key
             });
+        } else if self.encoded && self.key.is_empty() {
+            self.string.restart_encoded();
         } else {
             self.string.restart(&self.key);
         }
+        // It is the key of one value.
+        self.key.clear();
         out.push(*quote);
         self.last.clear();
         self.state = State::String;
         rest
+    }
+
+    /// Whether the key before the string that begins with `rest` gives it a context, which is then in `key`.
+    fn key_says(&mut self, rest: &[u8]) -> bool {
+        if !std::mem::take(&mut self.named) {
+            return !self.key.is_empty();
+        }
+        // Nothing is found in less than six bytes, whatever the key.
+        let head = rest.get(..6).unwrap_or_default();
+        if head.contains(&b'"') && !head.contains(&b'\\') {
+            self.key.clear();
+            return false;
+        }
+        keys::of_value(&self.name, &mut self.key);
+        !self.key.is_empty()
     }
 
     /// A colon makes the last string the key of what follows; any other structure ends its reach.
@@ -159,9 +204,21 @@ impl Json {
         for b in outside {
             match b {
                 b':' => {
-                    context::of_value(&self.last, &mut self.key);
+                    self.name.clone_from(&self.last);
+                    self.key.clear();
+                    self.named = true;
+                    self.path.name(&self.last);
+                    self.encoded = encoded::may_hold(&self.name);
                 }
+                b'[' => self.path.open(true),
                 b',' | b'{' | b'}' | b']' => {
+                    match b {
+                        b',' => self.path.next(),
+                        b'{' => self.path.open(false),
+                        _ => self.path.close(),
+                    }
+                    self.encoded = false;
+                    self.named = false;
                     self.key.clear();
                     self.last.clear();
                 }
@@ -174,7 +231,7 @@ impl Json {
     fn inside<'a>(&mut self, chunk: &'a [u8], out: &mut Vec<u8>, tally: &mut Tally) -> &'a [u8] {
         let end = chunk.iter().position(|&b| b == b'"' || b == b'\\');
         let (plain, rest) = chunk.split_at(end.unwrap_or(chunk.len()));
-        self.string.plain(plain);
+        self.string.plain(plain, out, tally);
         self.note_string(plain);
         match rest.split_first() {
             Some((b'\\', rest)) => {
@@ -184,6 +241,7 @@ impl Json {
             }
             Some((quote, rest)) => {
                 self.string.finish(out, tally);
+                tally.at(|| self.path.pointer());
                 out.push(*quote);
                 self.state = State::Outside;
                 rest
@@ -199,7 +257,7 @@ impl Json {
     }
 
     /// One byte of an escape. False when the byte does not belong to it.
-    fn escaped(&mut self, length: usize, b: u8) -> bool {
+    fn escaped(&mut self, length: usize, b: u8, out: &mut Vec<u8>, tally: &mut Tally) -> bool {
         if length == 1 && b != b'u' {
             let decoded = match b {
                 b'"' | b'\\' | b'/' => b,
@@ -210,17 +268,17 @@ impl Json {
                 b't' => b'\t',
                 _ => {
                     // No JSON escape: the backslash stands for itself.
-                    self.literal(1);
+                    self.literal(1, out, tally);
                     return false;
                 }
             };
-            self.string.escape(&[b'\\', b], &[decoded]);
+            self.string.escape(&[b'\\', b], &[decoded], out, tally);
             self.note_string(&[decoded]);
             self.state = State::String;
             return true;
         }
         if length > 1 && !b.is_ascii_hexdigit() {
-            self.literal(length);
+            self.literal(length, out, tally);
             return false;
         }
         if let Some(slot) = self.escape.get_mut(length) {
@@ -233,7 +291,8 @@ impl Json {
         let unit = hex_unit(self.escape.get(2..).unwrap_or_default());
         let mut buffer = [0; 3];
         let decoded = wide(unit, &mut buffer);
-        self.string.escape(&self.escape, decoded);
+        let raw = self.escape;
+        self.string.escape(&raw, decoded, out, tally);
         let room = KEY_MAX.saturating_sub(self.last.len());
         self.last
             .extend_from_slice(decoded.get(..room).unwrap_or(decoded));
@@ -242,10 +301,10 @@ impl Json {
     }
 
     /// An escape that is none: its bytes stand for themselves.
-    fn literal(&mut self, length: usize) {
+    fn literal(&mut self, length: usize, out: &mut Vec<u8>, tally: &mut Tally) {
         let escape = self.escape;
         let raw = escape.get(..length).unwrap_or_default();
-        self.string.plain(raw);
+        self.string.plain(raw, out, tally);
         self.note_string(raw);
         self.state = State::String;
     }

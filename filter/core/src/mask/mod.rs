@@ -8,9 +8,9 @@
 //!
 //! # How
 //! Layers undo the format ([`json`], [`sse`], [`form`]); below them [`text`] searches decoded text.
-//! The search goes value first: at each place where a word begins, a few bytes tell whether any
-//! rule can begin there ([`probe`], [`rules`]); keys and operators before a value are read from the
-//! look-behind ([`context`]). A question that later bytes could still change stops the search, and
+//! The search goes value first: [`scan`] picks, 64 bytes at a time, the places where a long word or a value begins; there a
+//! few bytes tell whether any rule can begin ([`probe`], [`rules`], [`shape`]); keys and operators before a value are read
+//! from the look-behind ([`context`], [`keys`], [`authority`]). A question that later bytes could still change stops the search, and
 //! only the text from there on is held. So the answer at each place depends on the text alone and
 //! never on how it was cut.
 //!
@@ -20,47 +20,68 @@
 //!   bytes, a password 128, the user part of a URL 256.
 //! - Custom rules match within one line of decoded text, at most 4 KiB of it, and the unfinished
 //!   line is held for them.
-//! - JSON is searched string by string, unescaped once; JSON inside a string is searched as text.
+//! - JSON is searched string by string, unescaped once; JSON inside a string is searched as text. A string under a key
+//!   that holds files (`content`, `data` …) is searched decoded when it is base64 ([`encoded`]).
 //!   The log probabilities of a chat completion repeat its text token by token: a secret spread
 //!   over them is not found.
 //! - An event of an event stream larger than 1 MiB is searched string by string ([`Fault`]).
 
+mod authority;
 mod channel;
 mod checks;
 mod classes;
 mod context;
 mod custom;
 mod delta;
+mod encoded;
 mod escaped;
+mod find;
 mod form;
 mod format;
 mod json;
+mod keys;
 mod pem;
+mod pointer;
+mod prints;
 mod probe;
+mod replace;
 mod rules;
+pub mod samples;
+mod scan;
 mod scrub;
 mod set;
+mod shape;
 mod sse;
 mod tally;
 mod text;
+mod written;
 
+#[cfg(test)]
+mod encoded_tests;
 #[cfg(test)]
 mod oracle_tests;
 #[cfg(test)]
 mod rules_tests;
 #[cfg(test)]
-mod samples;
+mod scan_tests;
 #[cfg(test)]
 mod sse_tests;
 #[cfg(test)]
 mod stream_tests;
+#[cfg(test)]
+mod tokens_tests;
+#[cfg(test)]
+mod written_tests;
 
 pub use custom::LINE_MAX;
-pub use format::Format;
+pub use find::{Found, find};
+pub use format::{Format, MediaTypes};
+pub use replace::Replacement;
 pub use scrub::{SECRET_MIN, Scrub};
 pub use set::{CustomRule, MaskConfig, MaskPath, MaskSet};
 pub use sse::EVENT_MAX;
 pub use tally::Finding;
+pub use written::{Written, written};
 
 use std::rc::Rc;
 use tally::Tally;
@@ -72,6 +93,17 @@ pub enum Fault {
     EventTooLarge,
     /// More texts ran side by side in one event stream than are followed.
     TooManyChannels,
+}
+
+impl Fault {
+    /// What the record says of it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::EventTooLarge => "an event was too large to be searched as a whole",
+            Self::TooManyChannels => "more texts side by side than are followed",
+        }
+    }
 }
 
 /// Masks one body, whole or as it streams.

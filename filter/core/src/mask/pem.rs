@@ -5,7 +5,7 @@
 //! until the END line, until something that cannot be a key body, or for [`BODY_MAX`] bytes. Line
 //! ends may be real or written as `\n`, and lines may be quoted and joined as in source code.
 
-use super::classes::{ALNUM, BASE64, DASH, SPACE, byte, is, part, run_end};
+use super::classes::{ALNUM, BASE64, DASH, DIGIT, SPACE, byte, is, part, run_end};
 use super::context::Verdict;
 
 const BEGIN: &[u8] = b"-----BEGIN ";
@@ -66,6 +66,47 @@ pub(super) fn opening(text: &[u8], at: usize, end_of_text: bool) -> Verdict {
         return short;
     }
     Verdict::No
+}
+
+/// Whether the private lines of a PuTTY key begin at `at`; `Yes` is the place where its body begins.
+pub(super) fn putty(text: &[u8], at: usize, end_of_text: bool) -> Verdict {
+    const LINES: &[u8] = b"Private-Lines: ";
+    let short = if end_of_text {
+        Verdict::No
+    } else {
+        Verdict::More
+    };
+    let rest = text.get(at..).unwrap_or_default();
+    if !rest.starts_with(LINES) {
+        return if LINES.starts_with(rest) {
+            short
+        } else {
+            Verdict::No
+        };
+    }
+    let digits = at + LINES.len();
+    let glue_start = run_end(part(text, 0, text.len().min(digits + 4)), digits, DIGIT);
+    let glue = glue_end(text, glue_start);
+    if glue == text.len() || open_escape(text, glue) {
+        return if glue - glue_start > GLUE_MAX {
+            Verdict::No
+        } else {
+            short
+        };
+    }
+    let run = run_end(text, glue, BASE64);
+    if glue == glue_start || run - glue >= 16 {
+        return if glue > glue_start && glue_start > digits {
+            Verdict::Yes(glue)
+        } else {
+            Verdict::No
+        };
+    }
+    if run == text.len() {
+        short
+    } else {
+        Verdict::No
+    }
 }
 
 /// One step through a key body at `at`: `Yes(end, last)` swallows up to `end`; `No` ends the body.
@@ -144,7 +185,17 @@ pub(super) fn body(
             }
         }
         None => Verdict::More,
-        Some(b'\r' | b'\n' | b'-') if run > line => Verdict::Yes((run, false)),
+        Some(b'\r' | b'\n') if run > line => Verdict::Yes((run, false)),
+        Some(b'-') if run > line => {
+            let rest = text.get(run..).unwrap_or_default();
+            if rest.starts_with(END) {
+                Verdict::Yes((run, false))
+            } else if END.starts_with(rest) {
+                short
+            } else {
+                Verdict::No
+            }
+        }
         Some(b'\\') if run > line => match byte(text, run + 1) {
             None => short,
             Some(b'n' | b'r' | b'\\') => Verdict::Yes((run, false)),

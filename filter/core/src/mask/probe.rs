@@ -1,21 +1,27 @@
 //! The built-in rules at one place of a text: which of them a secret that begins here satisfies.
 //!
-//! A probe never looks further back than [`context::LOOK_BEHIND`], and an answer other than "more"
-//! holds for every continuation of the text. These two facts make the scanner exact for every way
-//! of cutting the text.
+//! A probe never looks further back than [`super::context::LOOK_BEHIND`], and an answer other than "more" holds for every
+//! continuation of the text. These two facts make the scanner exact for every way of cutting the text.
 
+use super::authority::{self, Scheme};
 use super::checks;
-use super::classes::{ALNUM, BASE64_URL, Class, DOT, TOKEN, WORD, before, byte, is, part, run_end};
-use super::context::{self, Scheme, Verdict};
+use super::classes::{
+    ALNUM, BASE64_URL, Class, DELIMITER, DIGIT, DOT, SPACE, TOKEN, before, byte, is, part, run_end,
+};
+use super::context::{self, Verdict};
 use super::pem;
-use super::rules::{AZURE_CLASS, AZURE_DIGIT, Keyed, Length, RULES, Shape};
+use super::rules::{self, AZURE_CLASS, Scan};
+use super::scan::Place;
 use super::set::{MaskSet, RuleIndex};
+use super::shape;
 
-/// Most bytes that are held for a token whose end has not come. A longer one is judged by what is
-/// held and, when it qualifies, swallowed up to its end.
+/// Most bytes that are held for a token whose end has not come. A longer one is judged by what is held and, when it
+/// qualifies, swallowed up to its end.
 pub(super) const HOLD_MAX: usize = 4096;
 /// Longest JWT header, encoded.
 const JWT_HEADER_MAX: usize = 2048;
+/// Every token begins with as many token bytes in a row.
+const RUN_MIN: usize = 8;
 
 /// A secret that begins where the probe was made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,111 +81,157 @@ fn done(verdict: Verdict) -> Verdict<(usize, After)> {
     }
 }
 
-/// Whether a glance shows that no rule can be satisfied by the word at `at`: its first bytes begin
-/// no prefix, and what stands before it opens no value. Most words of any text end here.
-#[inline(always)]
-pub(super) fn dull(set: &MaskSet, text: &[u8], at: usize, first: u8) -> bool {
-    let Some([second, _, _, fifth]) = text.get(at + 1..at + 5) else {
-        return false;
-    };
-    if set.may_begin(first, Some(*second)) || (first == b'e' && *second == b'y') || *fifth == b'Q' {
-        return false;
-    }
-    match before(text, at, 1) {
-        Some(b' ') => before(text, at, 2).is_some_and(|last| {
-            is(last, WORD) && !matches!(last, b'r' | b'c' | b'n' | b'R' | b'C' | b'N')
-        }),
-        Some(previous) => !is(previous, super::classes::OPENER),
-        None => true,
-    }
-}
-
-/// All rules at a place where a word begins.
-pub(super) fn word(set: &MaskSet, text: &[u8], at: usize, end_of_text: bool) -> Verdict<Hit> {
-    let mut answers = Answers {
-        more: false,
-        hit: None,
-    };
+/// All rules at one place.
+pub(super) fn at(set: &MaskSet, text: &[u8], at: usize, end_of_text: bool) -> Verdict<Hit> {
     let Some(first) = byte(text, at) else {
         return Verdict::More;
     };
-    let second = byte(text, at + 1);
-    if set.may_begin(first, second) {
-        for (rule, prefix) in set.prefixes(first) {
-            answers.add(*rule, prefixed(*rule, prefix, text, at, end_of_text));
-        }
-    }
-    if let Some(rule) = set.special.azure_client_secret {
-        answers.add(rule, done(azure(text, at, end_of_text)));
-    }
-    if let Some(rule) = set.special.jwt
-        && first == b'e'
-    {
-        answers.add(rule, jwt(text, at, end_of_text));
-    }
-    value(set, text, at, end_of_text, &mut answers);
-    answers.verdict()
-}
-
-/// All rules at a place where no word begins.
-pub(super) fn mark(set: &MaskSet, text: &[u8], at: usize, end_of_text: bool) -> Verdict<Hit> {
     let mut answers = Answers {
         more: false,
         hit: None,
     };
-    if let Some(rule) = set.special.private_key
-        && byte(text, at) == Some(b'-')
+    if is(first, ALNUM) {
+        if opens(text, at) && is_long(text, at, end_of_text) {
+            tokens(set, text, at, end_of_text, &mut answers);
+        }
+    } else if first == b'-'
+        && let Some(rule) = set.scan(Scan::PrivateKey)
     {
-        let verdict = match pem::opening(text, at, end_of_text) {
-            Verdict::No => Verdict::No,
-            Verdict::More => Verdict::More,
-            Verdict::Yes(end) => Verdict::Yes((end, After::KeyBody)),
-        };
-        answers.add(rule, verdict);
+        answers.add(rule, key_block(pem::opening(text, at, end_of_text)));
     }
-    value(set, text, at, end_of_text, &mut answers);
+    value(set, text, at, first, end_of_text, &mut answers);
     answers.verdict()
 }
 
+fn key_block(verdict: Verdict) -> Verdict<(usize, After)> {
+    match verdict {
+        Verdict::No => Verdict::No,
+        Verdict::More => Verdict::More,
+        Verdict::Yes(end) => Verdict::Yes((end, After::KeyBody)),
+    }
+}
+
+/// Whether a word goes on for as many token bytes as every token has.
+fn is_long(text: &[u8], at: usize, end_of_text: bool) -> bool {
+    let head = part(text, at, text.len().min(at + RUN_MIN));
+    head.iter().all(|&b| is(b, TOKEN)) && (head.len() == RUN_MIN || !end_of_text)
+}
+
+/// The rules that go by what a token looks like.
+fn tokens(set: &MaskSet, text: &[u8], at: usize, end_of_text: bool, answers: &mut Answers) {
+    let rest = text.get(at..).unwrap_or_default();
+    let starts = rules::starting(rest);
+    if rest.len() < 3 {
+        answers.more |= !end_of_text && !starts.is_empty();
+    } else {
+        for start in starts {
+            for shape in rules::shapes(start).filter(|shape| set.has(shape.rule)) {
+                answers.add(shape.rule, done(shape::token(shape, text, at, end_of_text)));
+            }
+        }
+    }
+    let mut scan = |kind: Scan, verdict: Verdict<(usize, After)>| {
+        if let Some(rule) = set.scan(kind) {
+            answers.add(rule, verdict);
+        }
+    };
+    if rest.get(4).is_none_or(|&b| b == b'Q') {
+        scan(Scan::AzureClientSecret, done(azure(text, at, end_of_text)));
+    }
+    match rest.first() {
+        Some(b'e') => scan(Scan::Jwt, jwt(text, at, end_of_text)),
+        Some(b'P') => scan(Scan::Putty, key_block(pem::putty(text, at, end_of_text))),
+        _ => {}
+    }
+}
+
 /// The rules that go by what stands before a value.
-fn value(set: &MaskSet, text: &[u8], at: usize, end_of_text: bool, answers: &mut Answers) {
+fn value(
+    set: &MaskSet,
+    text: &[u8],
+    at: usize,
+    first: u8,
+    end_of_text: bool,
+    answers: &mut Answers,
+) {
     let Some(previous) = before(text, at, 1) else {
         return;
     };
-    if !is(previous, super::classes::OPENER) {
-        return;
-    }
-    if previous == b' ' {
-        let last = before(text, at, 2).unwrap_or(b' ');
-        if matches!(last, b'r' | b'c' | b'n' | b'R' | b'C' | b'N')
-            && let Some(scheme) = context::scheme(text, at)
-        {
-            authorization(set, text, at, end_of_text, scheme, answers);
-            return;
-        }
-        // Prose: a word after a word. Only an operator before the space opens a value.
-        if is(last, WORD) {
-            return;
-        }
-    }
-    if let Some(rule) = set.special.url_password {
-        answers.add(rule, done(context::url_password(text, at, end_of_text)));
-    }
-    match context::keyed(text, at, end_of_text) {
-        Verdict::No => {}
-        Verdict::More => answers.more = true,
-        Verdict::Yes((end, kind)) => {
-            // A kind that is switched off still is a secret of the general kind.
-            let rule = match kind {
-                Keyed::Password => set.special.password,
-                Keyed::Secret => set.special.generic,
-                Keyed::AwsSecret => set.special.aws_secret.or(set.special.generic),
-                Keyed::AzureStorage => set.special.azure_storage.or(set.special.generic),
-            };
-            if let Some(rule) = rule {
-                answers.add(rule, Verdict::Yes((end, After::Done)));
+    match previous {
+        0 | b'"' | b'\'' | b'`' => {
+            if first == previous || first == 0 || is(first, SPACE) {
+                return;
             }
         }
+        b'=' | b':' | b'>' => {
+            if is(first, DELIMITER) {
+                return;
+            }
+        }
+        b' ' => {
+            if is(first, DELIMITER) || !announces(text, at) {
+                return;
+            }
+            if let Some(scheme) = authority::scheme(text, at) {
+                authorization(set, text, at, end_of_text, scheme, answers);
+                return;
+            }
+        }
+        _ => return,
+    }
+    if previous == b':' {
+        if let Some(rule) = set.scan(Scan::Url) {
+            answers.add(rule, done(authority::url_password(text, at, end_of_text)));
+        }
+        if let Some(rule) = set.scan(Scan::UserPair) {
+            answers.add(rule, done(authority::user_pair(text, at, end_of_text)));
+        }
+    }
+    match context::keyed(set, text, at, end_of_text) {
+        Verdict::No => {}
+        Verdict::More => answers.more = true,
+        Verdict::Yes((end, rule)) => answers.add(rule, Verdict::Yes((end, After::Done))),
+    }
+}
+
+/// Whether it is worth asking the rules at a place in the middle of a text; a glance.
+#[inline(always)]
+pub(super) fn is_worth(text: &[u8], place: Place) -> bool {
+    (place.token && rules::may_start(text, place.at)) || (place.other && may_open(text, place.at))
+}
+
+#[inline(always)]
+fn may_open(text: &[u8], at: usize) -> bool {
+    if byte(text, at) == Some(b'-') {
+        return true;
+    }
+    match before(text, at, 1) {
+        Some(b' ') => announces(text, at),
+        Some(b'"' | b'\'' | b'`' | b'=' | b':' | b'>' | 0) => true,
+        _ => false,
+    }
+}
+
+/// Whether what stands before the space before `at` can open a value: an operator, the name of an Authorization scheme,
+/// or a word that ends as options do. Most words of any text do not.
+#[inline(always)]
+fn announces(text: &[u8], at: usize) -> bool {
+    let Some(last) = before(text, at, 2) else {
+        return false;
+    };
+    let one_before = before(text, at, 3).unwrap_or(0).to_ascii_lowercase();
+    match last.to_ascii_lowercase() {
+        b'=' | b':' | b'>' | b' ' | b'\t' => true,
+        b'r' => one_before == b'e',
+        b'c' => one_before == b'i',
+        b'n' => one_before == b'e',
+        b'd' => one_before == b'r' || one_before == b'w',
+        b't' => one_before == b'e',
+        b'y' => one_before == b'e',
+        b's' => one_before == b's' || one_before == b'l' || one_before == b't',
+        b'e' => one_before == b's',
+        b'l' => one_before == b'a',
+        _ => false,
     }
 }
 
@@ -191,12 +243,12 @@ fn authorization(
     scheme: Scheme,
     answers: &mut Answers,
 ) {
-    let rule = match scheme {
-        Scheme::Bearer => set.special.bearer,
-        Scheme::Basic => set.special.basic,
+    let kind = match scheme {
+        Scheme::Bearer => Scan::Bearer,
+        Scheme::Basic => Scan::Basic,
     };
-    if let Some(rule) = rule {
-        let verdict = match context::credential(text, at, scheme, HOLD_MAX, end_of_text) {
+    if let Some(rule) = set.scan(kind) {
+        let verdict = match authority::credential(text, at, scheme, HOLD_MAX, end_of_text) {
             Verdict::Yes(end) if end - at == HOLD_MAX => Verdict::Yes((end, After::Run(TOKEN))),
             other => done(other),
         };
@@ -204,88 +256,9 @@ fn authorization(
     }
 }
 
-fn prefixed(
-    rule: RuleIndex,
-    prefix: &[u8],
-    text: &[u8],
-    at: usize,
-    end_of_text: bool,
-) -> Verdict<(usize, After)> {
-    let rest = text.get(at..).unwrap_or_default();
-    // A plain loop: most prefixes differ in the second or third byte.
-    if !prefix.iter().zip(rest).all(|(a, b)| a == b) {
-        return Verdict::No;
-    }
-    if rest.len() < prefix.len() {
-        return if end_of_text {
-            Verdict::No
-        } else {
-            Verdict::More
-        };
-    }
-    let Some(Shape::Prefix {
-        class,
-        length,
-        check,
-        ..
-    }) = RULES.get(usize::from(rule)).map(|r| &r.shape)
-    else {
-        return Verdict::No;
-    };
-    let start = at + prefix.len();
-    let most = match *length {
-        Length::Fixed(n) | Length::Exactly(n) => n,
-        Length::Range(_, most) => most,
-    };
-    // One byte past the longest settles it: no need to look at more.
-    let window = part(text, start, text.len().min(start + most + 1));
-    let mut run = window
-        .iter()
-        .position(|&b| !is(b, *class))
-        .unwrap_or(window.len());
-    // Two full stops are an ellipsis, not a part of a token.
-    if class & DOT != 0
-        && let Some(stop) = part(window, 0, run).windows(2).position(|w| w == b"..")
-    {
-        run = stop;
-    }
-    let open = start + run == text.len() && !end_of_text;
-    let size = match *length {
-        Length::Fixed(n) if run >= n => n,
-        Length::Exactly(n) if run > n || (run == n && !open) => {
-            // A full stop may follow even a token that has dots in it.
-            if byte(text, start + n).is_some_and(|b| is(b, WORD | (*class & !DOT))) {
-                return Verdict::No;
-            }
-            n
-        }
-        Length::Range(least, most) if run <= most && !open => {
-            let dots = part(text, start, start + run)
-                .iter()
-                .rev()
-                .take_while(|&&b| b == b'.')
-                .count();
-            if run - dots < least {
-                return Verdict::No;
-            }
-            run - dots
-        }
-        _ if open && run <= most => return Verdict::More,
-        _ => return Verdict::No,
-    };
-    if check(prefix, part(text, start, start + size)) {
-        Verdict::Yes((start + size, After::Done))
-    } else {
-        Verdict::No
-    }
-}
-
 /// Three bytes, a digit, `Q~`, 31 to 34 bytes.
 fn azure(text: &[u8], at: usize, end_of_text: bool) -> Verdict {
-    if byte(text, at + 4).is_some_and(|b| b != b'Q') {
-        return Verdict::No;
-    }
-    let signature = [AZURE_CLASS, AZURE_CLASS, AZURE_CLASS, AZURE_DIGIT];
+    let signature = [AZURE_CLASS, AZURE_CLASS, AZURE_CLASS, DIGIT];
     let rest = text.get(at..).unwrap_or_default();
     let fits = signature.iter().zip(rest).all(|(&class, &b)| is(b, class))
         && rest.get(4).is_none_or(|&b| b == b'Q')
@@ -352,8 +325,8 @@ fn jwt(text: &[u8], at: usize, end_of_text: bool) -> Verdict<(usize, After)> {
     }
 }
 
-/// Whether a secret may begin at the word byte at `at`: the byte before it is no word byte, or
-/// belongs to an escape (`\n`, `%3D`) of a text inside the text.
+/// Whether a secret may begin at the word byte at `at`: the byte before it is no word byte, or belongs to an escape (`\n`,
+/// `%3D`) of a text inside the text.
 pub(super) fn opens(text: &[u8], at: usize) -> bool {
     let Some(previous) = before(text, at, 1) else {
         return true;

@@ -1,372 +1,192 @@
-//! The built-in rules, as data. A rule is a shape (how the scanner finds it) and checks (what it
-//! must pass). A new token format is one more row here and its examples in `rules_tests.rs`.
+//! The built-in rules as tables. They are written down in `filter/core/mask/rules.toml`, with their examples, and made into
+//! these tables when the engine is built (`mask/table.rs`): nothing is compiled at start.
 
-use super::checks;
-use super::classes::{
-    ALNUM, BASE32, BASE64_URL, Class, DASH, DIGIT, DOT, HEX, UNDERSCORE, UPPER_DIGIT, WORD,
-};
+use super::classes::Class;
+
+include!(concat!(env!("OUT_DIR"), "/mask_rules.rs"));
+include!("../../mask/hash.rs");
 
 /// One kind of secret.
 pub(super) struct Rule {
     /// Stands in the replacement, in policies and in records.
     pub id: &'static str,
     /// What it is, for people.
-    pub description: &'static str,
-    pub shape: Shape,
+    pub about: &'static str,
+    /// The reader that finds it; `None` for what the tables describe.
+    pub scan: Option<Scan>,
 }
 
-/// How the scanner finds a kind of secret.
-pub(super) enum Shape {
-    /// A run of one class of bytes that begins with a prefix.
-    Prefix {
-        prefixes: &'static [&'static str],
-        class: Class,
-        length: Length,
-        check: Check,
-    },
-    /// `???dQ~` and 31 to 34 more bytes: an Azure client secret, known by its fourth to sixth.
+/// Readers for what no pattern describes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Scan {
+    /// `???dQ~` and 31 to 34 more bytes, known by its fourth to sixth.
     AzureClientSecret,
     /// Three base64url parts whose first decodes to a JSON object with `alg`.
     Jwt,
     /// A PEM block that says PRIVATE KEY and has a body.
     PrivateKey,
+    /// The private lines of a PuTTY key.
+    Putty,
     /// The password of `scheme://user:password@host`.
-    UrlPassword,
-    /// What follows `Bearer` or `token` in an Authorization value.
-    Bearer,
+    Url,
     /// What follows `Basic` in an Authorization value.
     Basic,
-    /// A value after a key that says what it is; the kind tells which keys.
-    Keyed(Keyed),
-}
-
-/// Kinds of `key = value` rules, told apart by key and value.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Keyed {
+    /// What follows `Bearer` or `token` in an Authorization value.
+    Bearer,
+    /// The password of `curl -u user:password`.
+    UserPair,
+    /// The value of a session's cookie.
+    Cookie,
+    /// The signature of an Azure shared access signature.
+    Sas,
+    /// The value of a key that says what it is; these tell which keys.
     AwsSecret,
+    AwsSession,
     AzureStorage,
     Password,
     Secret,
 }
 
-/// How many bytes follow the prefix.
-#[derive(Clone, Copy)]
-pub(super) enum Length {
-    /// This many, whatever follows (the format has a checksum).
-    Fixed(usize),
-    /// This many, and no word byte after them.
-    Exactly(usize),
-    /// The whole run, if it is this long.
-    Range(usize, usize),
+/// How many [`Scan`]s there are.
+pub(super) const SCANS: usize = Scan::Secret as usize + 1;
+
+/// What a token or a value looks like.
+pub(super) struct Shape {
+    pub rule: u16,
+    pub parts: &'static [Part],
+    pub check: Check,
+    pub end: End,
+    /// Eight to ten digits and a colon stand before it.
+    pub behind: bool,
 }
 
-/// What the bytes after the prefix must pass. Prefix and body are handed over.
-pub(super) type Check = fn(prefix: &[u8], body: &[u8]) -> bool;
-
-fn any(_: &[u8], body: &[u8]) -> bool {
-    !checks::placeholder(body)
+/// A part of a shape.
+pub(super) enum Part {
+    /// These bytes.
+    Text(&'static [u8]),
+    /// Bytes of one class, as many as there are, up to `most`.
+    Run { class: u8, least: u16, most: u16 },
 }
 
-fn random(_: &[u8], body: &[u8]) -> bool {
-    // No digit is asked for: one in thirty tokens of twenty characters has none.
-    checks::entropy(body) >= 3.0 && !checks::identifier(body) && !checks::placeholder(body)
+/// What may follow a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// No letter or digit.
+    Word,
+    /// Anything.
+    Any,
 }
 
-fn crc(_: &[u8], body: &[u8]) -> bool {
-    checks::crc_base62(body)
+/// What the bytes behind the plain text at the beginning must pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Check {
+    /// Not a placeholder.
+    Any,
+    /// Not a placeholder, not words, enough entropy.
+    Random,
+    /// The same, with letters and digits, and no name of source code: for beginnings that ordinary words have.
+    Dense,
+    /// The last six bytes are the base-62 CRC-32 of those before them.
+    Crc32,
+    /// The bech32 checksum of an age key.
+    Age,
+    /// The first part decodes to a number.
+    Discord,
+    /// The last eight digits are the CRC-32 of the rest.
+    Grafana,
+    /// Decodes to a JSON object.
+    GrafanaCloud,
 }
 
-fn age(prefix: &[u8], body: &[u8]) -> bool {
-    let human = prefix.strip_suffix(b"1").unwrap_or(prefix);
-    checks::bech32_polymod(human, body) == Some(1)
+/// Whether a byte is in one of the classes that shapes are made of.
+#[inline(always)]
+pub(super) fn member(byte: u8, class: u8) -> bool {
+    MEMBERS
+        .get(usize::from(byte))
+        .is_some_and(|mask| mask >> (class & 63) & 1 == 1)
 }
 
-fn fine_grained(_: &[u8], body: &[u8]) -> bool {
-    body.get(22) == Some(&b'_') && checks::letter_and_digit(body) && checks::entropy(body) >= 3.0
+/// Whether anything can begin with the eight bytes at `at`; a glance, for words in the middle of a text.
+#[inline(always)]
+pub(super) fn may_start(text: &[u8], at: usize) -> bool {
+    let Some(&[a, b, c, _, e]) = text.get(at..).and_then(<[u8]>::first_chunk) else {
+        return true;
+    };
+    let hash = hash([a, b, c]);
+    let bits = START_BITS.get(hash / 64).copied().unwrap_or(0);
+    bits >> (hash % 64) & 1 == 1
+        || e == b'Q'
+        || (a == b'e' && b == b'y')
+        || (a == b'P' && b == b'r')
 }
 
-fn openai(_: &[u8], body: &[u8]) -> bool {
-    body.windows(8).any(|w| w == b"T3BlbkFJ")
+/// The shapes that can begin with these bytes: the first three of what is there, or fewer at its end.
+pub(super) fn starting(bytes: &[u8]) -> &'static [(u32, u16, u16)] {
+    let (least, most) = match *bytes {
+        [] => return &STARTS,
+        [a] => ([0, a, 0, 0], [0, a, 255, 255]),
+        [a, b] => ([0, a, b, 0], [0, a, b, 255]),
+        [a, b, c, ..] => {
+            let hash = hash([a, b, c]);
+            let bits = START_BITS.get(hash / 64).copied().unwrap_or(0);
+            if bits >> (hash % 64) & 1 == 0 {
+                return &[];
+            }
+            ([0, a, b, c], [0, a, b, c])
+        }
+    };
+    let first = STARTS.partition_point(|start| start.0 < u32::from_be_bytes(least));
+    let end = STARTS.partition_point(|start| start.0 <= u32::from_be_bytes(most));
+    STARTS.get(first..end).unwrap_or_default()
 }
 
-fn sendgrid(_: &[u8], body: &[u8]) -> bool {
-    let mut parts = body.split(|&b| b == b'.');
-    parts.next().map(<[u8]>::len) == Some(22) && parts.next().map(<[u8]>::len) == Some(43)
+/// The shapes of one entry of [`starting`].
+pub(super) fn shapes(start: &(u32, u16, u16)) -> impl Iterator<Item = &'static Shape> {
+    let first = usize::from(start.1);
+    START_SHAPES
+        .get(first..first + usize::from(start.2))
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|&shape| SHAPES.get(usize::from(shape)))
 }
 
-const fn prefix(
-    id: &'static str,
-    description: &'static str,
-    prefixes: &'static [&'static str],
-    class: Class,
-    length: Length,
-    check: Check,
-) -> Rule {
-    Rule {
-        id,
-        description,
-        shape: Shape::Prefix {
-            prefixes,
-            class,
-            length,
-            check,
-        },
-    }
+/// The services whose word is in a key (letters and digits, lower case).
+pub(super) fn services(key: &[u8]) -> impl Iterator<Item = u16> {
+    key.windows(3).enumerate().flat_map(move |(place, start)| {
+        let hash = match *start {
+            [a, b, c] => hash([a, b, c]),
+            _ => 0,
+        };
+        let bits = WORD_BITS.get(hash / 64).copied().unwrap_or(0);
+        let rest = key.get(place..).unwrap_or_default();
+        let words: &[(&[u8], &[u16])] = if bits >> (hash % 64) & 1 == 1 {
+            let first = WORDS.partition_point(|(word, _)| word.get(..3).unwrap_or(word) < start);
+            WORDS.get(first..).unwrap_or_default()
+        } else {
+            &[]
+        };
+        words
+            .iter()
+            .take_while(move |(word, _)| word.starts_with(start))
+            .filter(move |(word, _)| rest.starts_with(word))
+            .flat_map(|(_, services)| services.iter().copied())
+    })
 }
 
-const fn shaped(id: &'static str, description: &'static str, shape: Shape) -> Rule {
-    Rule {
-        id,
-        description,
-        shape,
-    }
+/// What the values of a service look like.
+pub(super) fn values(service: u16) -> &'static [Shape] {
+    let (first, end) = SERVICES
+        .get(usize::from(service))
+        .copied()
+        .unwrap_or_default();
+    VALUES
+        .get(usize::from(first)..usize::from(end))
+        .unwrap_or_default()
 }
-
-use Length::{Exactly, Fixed, Range};
-
-/// Every built-in rule. Where two match the same text, the earlier row names it.
-pub(super) const RULES: &[Rule] = &[
-    // ghp_ gho_ ghu_ ghr_: the last six bytes are a checksum, and a token whose checksum is wrong
-    // is no token. https://github.blog/2021-04-05-behind-githubs-new-authentication-token-formats/
-    prefix(
-        "github-token",
-        "GitHub token (personal, OAuth, user-to-server, refresh)",
-        &["ghp_", "gho_", "ghu_", "ghr_"],
-        ALNUM,
-        Fixed(36),
-        crc,
-    ),
-    // Installation tokens without a valid checksum have been seen: their shape is enough.
-    prefix(
-        "github-app-token",
-        "GitHub App installation token",
-        &["ghs_"],
-        ALNUM,
-        Exactly(36),
-        random,
-    ),
-    prefix(
-        "github-fine-grained-token",
-        "GitHub fine-grained personal access token",
-        &["github_pat_"],
-        WORD,
-        Exactly(82),
-        fine_grained,
-    ),
-    prefix(
-        "gitlab-token",
-        "GitLab token (personal, deploy, runner, trigger, CI job, feed, agent)",
-        &[
-            "glpat-", "gldt-", "glrt-", "glptt-", "glcbt-", "glft-", "glagent-", "glsoat-",
-            "gloas-",
-        ],
-        BASE64_URL | DOT,
-        Range(20, 320),
-        random,
-    ),
-    prefix(
-        "npm-token",
-        "npm access token",
-        &["npm_"],
-        ALNUM,
-        Fixed(36),
-        crc,
-    ),
-    prefix(
-        "pypi-token",
-        "PyPI upload token",
-        &["pypi-AgEIcHlwaS5vcmc", "pypi-AgENdGVzdC5weXBpLm9yZ"],
-        BASE64_URL,
-        Range(50, 1000),
-        any,
-    ),
-    prefix(
-        "crates-io-token",
-        "crates.io API token",
-        &["cio"],
-        ALNUM,
-        Exactly(32),
-        random,
-    ),
-    prefix(
-        "aws-access-key-id",
-        "AWS access key id",
-        &["AKIA", "ASIA", "ABIA", "ACCA"],
-        BASE32,
-        Exactly(16),
-        any,
-    ),
-    prefix(
-        "slack-token",
-        "Slack token",
-        &[
-            "xoxb-",
-            "xoxp-",
-            "xoxa-",
-            "xoxr-",
-            "xoxs-",
-            "xoxe-",
-            "xoxe.xoxp-",
-            "xoxe.xoxb-",
-            "xoxo-",
-            "xoxc-",
-            "xoxd-",
-            "xapp-",
-        ],
-        ALNUM | DASH,
-        Range(20, 400),
-        random,
-    ),
-    prefix(
-        "stripe-key",
-        "Stripe live secret or restricted key",
-        &["sk_live_", "rk_live_"],
-        ALNUM,
-        Range(16, 247),
-        random,
-    ),
-    prefix(
-        "google-api-key",
-        "Google API key",
-        &["AIza"],
-        BASE64_URL,
-        Exactly(35),
-        random,
-    ),
-    prefix(
-        "google-oauth-token",
-        "Google OAuth access token",
-        &["ya29."],
-        BASE64_URL,
-        Range(20, 1024),
-        any,
-    ),
-    prefix(
-        "anthropic-key",
-        "Anthropic API key",
-        &["sk-ant-"],
-        BASE64_URL,
-        Range(32, 256),
-        random,
-    ),
-    prefix(
-        "openai-key",
-        "OpenAI API key",
-        &["sk-proj-", "sk-svcacct-", "sk-admin-"],
-        BASE64_URL,
-        Range(40, 256),
-        random,
-    ),
-    prefix(
-        "openai-key",
-        "OpenAI API key",
-        &["sk-"],
-        BASE64_URL,
-        Range(40, 256),
-        openai,
-    ),
-    prefix(
-        "hugging-face-token",
-        "Hugging Face access token",
-        &["hf_", "api_org_"],
-        ALNUM,
-        Exactly(34),
-        random,
-    ),
-    prefix(
-        "sendgrid-key",
-        "SendGrid API key",
-        &["SG."],
-        BASE64_URL | DOT,
-        Exactly(66),
-        sendgrid,
-    ),
-    prefix(
-        "twilio-key",
-        "Twilio API key",
-        &["SK"],
-        HEX,
-        Exactly(32),
-        random,
-    ),
-    prefix(
-        "digitalocean-token",
-        "DigitalOcean token",
-        &["dop_v1_", "doo_v1_", "dor_v1_"],
-        HEX,
-        Exactly(64),
-        random,
-    ),
-    prefix(
-        "vault-token",
-        "HashiCorp Vault token",
-        &["hvs.", "hvb.", "hvr."],
-        BASE64_URL,
-        Range(24, 300),
-        random,
-    ),
-    prefix(
-        "docker-token",
-        "Docker Hub access token",
-        &["dckr_pat_", "dckr_oat_"],
-        BASE64_URL,
-        Range(27, 64),
-        random,
-    ),
-    prefix(
-        "age-secret-key",
-        "age secret key",
-        &["AGE-SECRET-KEY-1"],
-        UPPER_DIGIT,
-        Fixed(58),
-        age,
-    ),
-    shaped(
-        "azure-client-secret",
-        "Azure client secret",
-        Shape::AzureClientSecret,
-    ),
-    shaped("jwt", "JSON Web Token", Shape::Jwt),
-    shaped(
-        "private-key",
-        "Private key (PEM, OpenSSH, PGP)",
-        Shape::PrivateKey,
-    ),
-    shaped("url-password", "Password in a URL", Shape::UrlPassword),
-    shaped(
-        "basic-credential",
-        "Basic credential in an Authorization value",
-        Shape::Basic,
-    ),
-    shaped(
-        "bearer-token",
-        "Token in an Authorization value",
-        Shape::Bearer,
-    ),
-    shaped(
-        "aws-secret-access-key",
-        "AWS secret access key",
-        Shape::Keyed(Keyed::AwsSecret),
-    ),
-    shaped(
-        "azure-storage-key",
-        "Azure storage account key",
-        Shape::Keyed(Keyed::AzureStorage),
-    ),
-    shaped(
-        "password",
-        "Value of a key that says password",
-        Shape::Keyed(Keyed::Password),
-    ),
-    shaped(
-        "generic-secret",
-        "Random value of a key that says secret, token or key",
-        Shape::Keyed(Keyed::Secret),
-    ),
-];
 
 /// The classes an Azure client secret is made of.
-pub(super) const AZURE_CLASS: Class = ALNUM | UNDERSCORE | DOT | DASH | super::classes::TILDE;
-
-/// Digits, for the fixed place of [`Shape::AzureClientSecret`].
-pub(super) const AZURE_DIGIT: Class = DIGIT;
+pub(super) const AZURE_CLASS: Class = super::classes::ALNUM
+    | super::classes::UNDERSCORE
+    | super::classes::DOT
+    | super::classes::DASH
+    | super::classes::TILDE;

@@ -1,12 +1,13 @@
 //! Examples and counter-examples of every built-in rule.
 
-use super::samples::{self, ALNUM, HEX, random};
+use super::samples as made;
+use super::tokens_tests::{self as samples, ALNUM, HEX, random};
 use super::*;
 
 fn set() -> Rc<MaskSet> {
     let config = MaskConfig {
         rules: vec!["default".into()],
-        custom: vec![],
+        ..MaskConfig::default()
     };
     Rc::new(MaskSet::compile(&config).unwrap())
 }
@@ -23,6 +24,58 @@ fn masked(input: &str, expected: &str) {
 #[track_caller]
 fn untouched(input: &str) {
     masked(input, input);
+}
+
+#[test]
+fn every_rule_masks_its_examples_and_spares_its_counter_examples() {
+    const SEEDS: u64 = 12;
+    let (mut all, mut missed) = (0, Vec::new());
+    for examples in made::examples() {
+        let named = format!("[REDACTED:{}]", examples.rule);
+        let mut found = 0;
+        for (template, seed) in examples
+            .yes
+            .iter()
+            .flat_map(|t| (1..=SEEDS).map(move |s| (t, s)))
+        {
+            let sample = made::expand(template, seed);
+            let out = text(&sample);
+            all += 1;
+            if out.contains(&named) {
+                found += 1;
+            } else {
+                missed.push(format!("{}: {sample} -> {out}", examples.rule));
+            }
+        }
+        let wanted = SEEDS * examples.yes.len() as u64;
+        assert!(
+            found * 10 >= wanted * 8,
+            "{}: {found} of {wanted}; {:?}",
+            examples.rule,
+            missed.last()
+        );
+        for template in examples.no {
+            for seed in 1..=SEEDS {
+                let sample = made::expand(template, seed);
+                let out = text(&sample);
+                assert!(
+                    !out.contains(&named),
+                    "{}: {sample} -> {out}",
+                    examples.rule
+                );
+            }
+        }
+    }
+    assert!(
+        missed.len() * 100 <= all,
+        "{} of {all}: {missed:#?}",
+        missed.len()
+    );
+}
+
+#[test]
+fn there_are_as_many_kinds_as_promised() {
+    assert!(MaskSet::built_in().count() >= 250);
 }
 
 #[test]
@@ -280,6 +333,7 @@ fn configurations_that_are_refused_say_why() {
             rule("jwt", "x"),
             rule("ok", "x"),
         ],
+        ..MaskConfig::default()
     };
     let errors = MaskSet::compile(&config).unwrap_err();
     let places: Vec<MaskPath> = errors.iter().map(|(place, _)| *place).collect();
@@ -311,6 +365,7 @@ fn only_the_named_rules_are_used() {
             id: "internal-url".into(),
             regex: "https://[a-z]+\\.corp\\.example\\S*".into(),
         }],
+        ..MaskConfig::default()
     };
     let set = Rc::new(MaskSet::compile(&config).unwrap());
     let github = samples::checksummed("ghp_", 1);

@@ -8,6 +8,7 @@
 
 use super::classes::{byte, part};
 use super::context::Verdict;
+use super::prints::{PRINT, Prints};
 use super::set::{MaskSet, RuleIndex};
 use super::text::Span;
 use base64::Engine;
@@ -27,8 +28,7 @@ struct Needle {
 /// Literal secrets that are scrubbed wherever they show.
 pub struct Scrub {
     needles: Vec<Needle>,
-    /// For each of the first three bytes of a match: the needles (modulo 8) that can have it there.
-    prints: [Vec<u8>; 3],
+    prints: Prints,
 }
 
 impl std::fmt::Debug for Scrub {
@@ -136,32 +136,18 @@ impl Scrub {
         if self.needles.is_empty() {
             return text.len();
         }
-        let [first, second, third] = &self.prints;
-        let print = |table: &Vec<u8>, b: u8| table.get(usize::from(b)).copied().unwrap_or(0);
-        let rest = text.get(from..).unwrap_or_default();
-        let found = rest.windows(3).position(|w| match w {
-            [a, b, c] => print(first, *a) & print(second, *b) & print(third, *c) != 0,
-            _ => false,
-        });
+        let found = self.prints.find(text, from);
         // The last two bytes are too short for the prints: the needles look at them themselves.
-        found.map_or(text.len().saturating_sub(2).max(from), |i| from + i)
+        found.unwrap_or_else(|| text.len().saturating_sub(PRINT - 1).max(from))
     }
 }
 
-fn prints(needles: &[Needle]) -> [Vec<u8>; 3] {
+fn prints(needles: &[Needle]) -> Prints {
     const HEX: [&[u8; 16]; 2] = [b"0123456789abcdef", b"0123456789ABCDEF"];
-    let mut tables = [vec![0u8; 256], vec![0u8; 256], vec![0u8; 256]];
+    let mut prints = Prints::new();
     for (index, needle) in needles.iter().enumerate() {
-        let bit = 1u8 << (index % 8);
-        let mut set = |place: usize, b: u8| {
-            if let Some(slot) = tables
-                .get_mut(place)
-                .and_then(|t| t.get_mut(usize::from(b)))
-            {
-                *slot |= bit;
-            }
-        };
-        for place in 0..3 {
+        let mut set = |place: usize, b: u8| prints.set(index, place, b);
+        for place in 0..PRINT {
             let Some(b) = byte(&needle.bytes, place) else {
                 continue;
             };
@@ -181,7 +167,7 @@ fn prints(needles: &[Needle]) -> [Vec<u8>; 3] {
             }
         }
     }
-    tables
+    prints
 }
 
 impl Needle {

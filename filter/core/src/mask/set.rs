@@ -1,7 +1,9 @@
 //! The rules of one configuration, compiled once and shared by all streams of a worker.
 
 use super::custom::{self, Custom};
-use super::rules::{Keyed, RULES, Shape};
+use super::replace::Replacement;
+use super::rules::{RULES, SCANS, Scan};
+use sha2::{Digest, Sha256};
 
 /// Position of a rule: the built-in rules, then the scrubbed literals, then the custom rules.
 pub(super) type RuleIndex = u16;
@@ -16,6 +18,12 @@ pub struct MaskConfig {
     pub rules: Vec<String>,
     /// The operator's own rules.
     pub custom: Vec<CustomRule>,
+    /// Ids of built-in rules that are left out.
+    pub without: Vec<String>,
+    /// SHA-256 of values that are no secrets, whatever they look like.
+    pub allowed: Vec<[u8; 32]>,
+    /// What stands in the place of a secret.
+    pub replacement: Replacement,
 }
 
 /// A regular expression of the operator. It is matched within one line of decoded text.
@@ -27,31 +35,15 @@ pub struct CustomRule {
     pub regex: String,
 }
 
-/// Rules that have a place of their own in the scanner; `None` when switched off.
-#[derive(Default)]
-pub(super) struct Special {
-    pub azure_client_secret: Option<RuleIndex>,
-    pub jwt: Option<RuleIndex>,
-    pub private_key: Option<RuleIndex>,
-    pub url_password: Option<RuleIndex>,
-    pub bearer: Option<RuleIndex>,
-    pub basic: Option<RuleIndex>,
-    pub aws_secret: Option<RuleIndex>,
-    pub azure_storage: Option<RuleIndex>,
-    pub password: Option<RuleIndex>,
-    pub generic: Option<RuleIndex>,
-}
-
-type Prefixes = Vec<(RuleIndex, &'static [u8])>;
-
 /// Compiled once per configuration; shared by all streams of a worker.
 pub struct MaskSet {
-    /// Prefix rules by the first byte of the prefix.
-    prefixes: Vec<Prefixes>,
-    /// For each first byte: which second bytes (modulo 64) some prefix has.
-    seconds: Vec<u64>,
-    pub(super) special: Special,
+    /// Which built-in rules are in it.
+    enabled: Vec<bool>,
+    /// The rules that have a reader of their own, by their [`Scan`].
+    scans: [Option<RuleIndex>; SCANS],
     pub(super) custom: Vec<Custom>,
+    allowed: Vec<[u8; 32]>,
+    pub(super) replacement: Replacement,
 }
 
 impl std::fmt::Debug for MaskSet {
@@ -69,6 +61,10 @@ pub enum MaskPath {
     Rule(usize),
     /// Entry of `custom`.
     Custom(usize),
+    /// Entry of `without`.
+    Without(usize),
+    /// The replacement.
+    Replacement,
 }
 
 impl MaskSet {
@@ -82,7 +78,7 @@ impl MaskSet {
         let mut enabled = vec![false; RULES.len()];
         for (index, id) in config.rules.iter().enumerate() {
             let mut known = id == "default";
-            for (on, rule) in enabled.iter_mut().zip(RULES) {
+            for (on, rule) in enabled.iter_mut().zip(&RULES) {
                 if id == "default" || id == rule.id {
                     *on = true;
                     known = true;
@@ -96,6 +92,19 @@ impl MaskSet {
                     ),
                 ));
             }
+        }
+        for (index, id) in config.without.iter().enumerate() {
+            let place = RULES.iter().position(|rule| rule.id == id);
+            match place.and_then(|place| enabled.get_mut(place)) {
+                Some(on) => *on = false,
+                None => errors.push((
+                    MaskPath::Without(index),
+                    format!("unknown masking rule {id:?}; `countersign rules list` shows them"),
+                )),
+            }
+        }
+        if let Some(fault) = config.replacement.fault() {
+            errors.push((MaskPath::Replacement, fault));
         }
         let mut custom: Vec<Custom> = Vec::new();
         for (index, rule) in config.custom.iter().enumerate() {
@@ -116,65 +125,46 @@ impl MaskSet {
             errors.push((MaskPath::Custom(0), "too many custom rules".to_owned()));
         }
         if errors.is_empty() {
-            Ok(Self::build(&enabled, custom))
+            Ok(Self::build(&enabled, custom, config))
         } else {
             Err(errors)
         }
     }
 
-    fn build(enabled: &[bool], custom: Vec<Custom>) -> Self {
-        let mut set = Self {
-            prefixes: vec![Prefixes::new(); 256],
-            seconds: vec![0; 256],
-            special: Special::default(),
-            custom,
-        };
-        for ((index, rule), _) in (0..).zip(RULES).zip(enabled).filter(|(_, on)| **on) {
-            match &rule.shape {
-                Shape::Prefix { prefixes, .. } => {
-                    for prefix in *prefixes {
-                        set.add_prefix(index, prefix.as_bytes());
-                    }
-                }
-                Shape::AzureClientSecret => set.special.azure_client_secret = Some(index),
-                Shape::Jwt => set.special.jwt = Some(index),
-                Shape::PrivateKey => set.special.private_key = Some(index),
-                Shape::UrlPassword => set.special.url_password = Some(index),
-                Shape::Bearer => set.special.bearer = Some(index),
-                Shape::Basic => set.special.basic = Some(index),
-                Shape::Keyed(Keyed::AwsSecret) => set.special.aws_secret = Some(index),
-                Shape::Keyed(Keyed::AzureStorage) => set.special.azure_storage = Some(index),
-                Shape::Keyed(Keyed::Password) => set.special.password = Some(index),
-                Shape::Keyed(Keyed::Secret) => set.special.generic = Some(index),
+    fn build(enabled: &[bool], custom: Vec<Custom>, config: &MaskConfig) -> Self {
+        let mut scans = [None; SCANS];
+        for ((index, rule), _) in (0..).zip(&RULES).zip(enabled).filter(|(_, on)| **on) {
+            if let Some(slot) = rule.scan.and_then(|scan| scans.get_mut(scan as usize)) {
+                *slot = Some(index);
             }
         }
-        set
-    }
-
-    fn add_prefix(&mut self, rule: RuleIndex, prefix: &'static [u8]) {
-        let (Some(&first), Some(&second)) = (prefix.first(), prefix.get(1)) else {
-            return;
-        };
-        if let Some(list) = self.prefixes.get_mut(usize::from(first)) {
-            list.push((rule, prefix));
-        }
-        if let Some(bits) = self.seconds.get_mut(usize::from(first)) {
-            *bits |= 1 << (second & 63);
+        Self {
+            enabled: enabled.to_vec(),
+            scans,
+            custom,
+            allowed: config.allowed.clone(),
+            replacement: config.replacement.clone(),
         }
     }
 
-    /// Whether a prefix may begin with these bytes. A second byte that has not come may be any.
-    #[inline(always)]
-    pub(super) fn may_begin(&self, first: u8, second: Option<u8>) -> bool {
-        let bits = self.seconds.get(usize::from(first)).copied().unwrap_or(0);
-        second.map_or(bits != 0, |second| (bits >> (second & 63)) & 1 == 1)
-    }
-
+    /// Whether a built-in rule is in the set.
     #[inline]
-    pub(super) fn prefixes(&self, first: u8) -> &[(RuleIndex, &'static [u8])] {
-        self.prefixes
-            .get(usize::from(first))
-            .map_or(&[], Vec::as_slice)
+    pub(super) fn has(&self, rule: RuleIndex) -> bool {
+        self.enabled
+            .get(usize::from(rule))
+            .copied()
+            .unwrap_or(false)
+    }
+
+    /// Whether a value is on the list of those that are no secrets.
+    pub(super) fn allows(&self, value: &[u8]) -> bool {
+        !self.allowed.is_empty() && self.allowed.contains(&Sha256::digest(value).into())
+    }
+
+    /// The rule of a reader, if it is in the set.
+    #[inline]
+    pub(super) fn scan(&self, scan: Scan) -> Option<RuleIndex> {
+        self.scans.get(scan as usize).copied().flatten()
     }
 
     /// The index under which scrubbed literals are found.
@@ -191,8 +181,8 @@ impl MaskSet {
         }
     }
 
-    /// Id and description of every built-in rule, in order; one id can have several rows.
+    /// Id and description of every built-in rule, in the order in which they name what they find.
     pub fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
-        RULES.iter().map(|rule| (rule.id, rule.description))
+        RULES.iter().map(|rule| (rule.id, rule.about))
     }
 }

@@ -184,6 +184,7 @@ impl EventStream {
                 continue;
             }
             let rest = channel.push(&[], true, tally);
+            tally.at(|| channel.key.place());
             if rest.is_empty() {
                 continue;
             }
@@ -209,6 +210,7 @@ impl EventStream {
             self.plain.restart(&[]);
             self.plain.push(data, &mut out, tally);
             self.plain.finish(&mut out, tally);
+            tally.nowhere();
             return out;
         }
         let mut done = 0;
@@ -254,12 +256,17 @@ impl EventStream {
         }
         let decoded = json::unescape(inside);
         let text = match place.and_then(|place| self.channels.get_mut(place)) {
-            Some(channel) => channel.push(&decoded, last, tally),
+            Some(channel) => {
+                let text = channel.push(&decoded, last, tally);
+                tally.at(|| channel.key.place());
+                text
+            }
             None => {
                 let mut text = Vec::new();
                 self.plain.restart(&[]);
                 self.plain.push(&decoded, &mut text, tally);
                 self.plain.finish(&mut text, tally);
+                tally.at(|| key.place());
                 text
             }
         };
@@ -289,6 +296,7 @@ impl EventStream {
                     self.plain.restart(&[]);
                     self.plain.push(line.text, out, tally);
                     self.plain.finish(out, tally);
+                    tally.nowhere();
                 }
                 (Some(_), None) => out.extend_from_slice(line.text),
                 (Some(value), Some(data)) => {

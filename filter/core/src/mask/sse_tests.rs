@@ -1,6 +1,6 @@
 //! Event streams as the model APIs send them.
 
-use super::samples;
+use super::tokens_tests as samples;
 use super::*;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 fn set() -> Rc<MaskSet> {
     let config = MaskConfig {
         rules: vec!["default".into()],
-        custom: vec![],
+        ..MaskConfig::default()
     };
     Rc::new(MaskSet::compile(&config).unwrap())
 }

@@ -1,7 +1,7 @@
 //! The contract as properties: every way of cutting gives what masking the whole gives, and
 //! nothing else changes.
 
-use super::samples::{self, ALNUM, HEX, random};
+use super::tokens_tests::{self as samples, ALNUM, HEX, random};
 use super::*;
 use proptest::prelude::*;
 
@@ -23,6 +23,7 @@ pub(super) fn set(rules: &[&str], with_custom: bool) -> Rc<MaskSet> {
     let config = MaskConfig {
         rules: rules.iter().map(|r| (*r).to_owned()).collect(),
         custom: if with_custom { vec![custom] } else { vec![] },
+        ..MaskConfig::default()
     };
     Rc::new(MaskSet::compile(&config).unwrap())
 }
@@ -179,7 +180,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![6 => token, 6 => part, 14 => word, 2 => noise, 3 => credential, 3 => run, 1 => long]
 }
 
-fn body() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn body() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece(), 0..14).prop_map(|pieces| pieces.concat())
 }
 
@@ -302,7 +303,7 @@ proptest! {
 }
 
 /// Pieces of key blocks and of assignments, so that half-right ones are common.
-fn grammar() -> impl Strategy<Value = Vec<String>> {
+pub(super) fn grammar() -> impl Strategy<Value = Vec<String>> {
     let word = |words: &'static [&'static str]| prop::sample::select(words).prop_map(str::to_owned);
     let key_block = prop_oneof![
         8 => word(&[
@@ -367,6 +368,80 @@ fn a_credential_is_scrubbed_in_every_dress() {
     assert_eq!(
         mask_whole(&set, Some(&scrub), Format::Text, b"abc").body,
         b"abc"
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_cut_gives_the_same_whatever_stands_for_a_secret(body in body(), cuts in prop::collection::vec(1usize..40, 1..8), format in prop::sample::select(&FORMATS[..]), mode in 0usize..3) {
+        let replacement = [Replacement::Hash { key: b"a key".to_vec() }, Replacement::KeepLast, Replacement::Fixed("(gone)".into())][mode].clone();
+        let config = MaskConfig { rules: vec!["default".into()], replacement, ..MaskConfig::default() };
+        let set = Rc::new(MaskSet::compile(&config).unwrap());
+        let scrub = Rc::new(Scrub::new(&[CREDENTIAL]));
+        let whole = mask_whole(&set, Some(&scrub), format, &body);
+        prop_assert_eq!(&streamed(&set, Some(&scrub), format, &body, &cuts), &whole);
+        prop_assert_eq!(&streamed(&set, Some(&scrub), format, &body, &[1]), &whole);
+    }
+}
+
+#[test]
+fn what_stands_for_a_secret_is_chosen() {
+    let token = samples::checksummed("ghp_", 7);
+    let other = samples::checksummed("ghp_", 8);
+    let text = format!("{token} {other} {token}");
+    let masked = |replacement: Replacement| {
+        let config = MaskConfig {
+            rules: vec!["default".into()],
+            replacement,
+            ..MaskConfig::default()
+        };
+        let set = Rc::new(MaskSet::compile(&config).unwrap());
+        String::from_utf8(mask_whole(&set, None, Format::Text, text.as_bytes()).body).unwrap()
+    };
+    let hashed = masked(Replacement::Hash { key: b"k".to_vec() });
+    let words: Vec<&str> = hashed.split(' ').collect();
+    assert_eq!(words[0], words[2], "equal secrets are known again");
+    assert_ne!(words[0], words[1]);
+    assert!(
+        words[0].starts_with("[REDACTED:github-token:") && words[0].len() == 36,
+        "{}",
+        words[0]
+    );
+    assert_ne!(
+        hashed,
+        masked(Replacement::Hash {
+            key: b"another".to_vec()
+        }),
+        "the key matters"
+    );
+    let last = |token: &str| format!("[REDACTED:github-token:*{}]", &token[token.len() - 4..]);
+    assert_eq!(
+        masked(Replacement::KeepLast),
+        format!("{} {} {}", last(&token), last(&other), last(&token))
+    );
+    assert_eq!(
+        masked(Replacement::Fixed("(gone)".into())),
+        "(gone) (gone) (gone)"
+    );
+}
+
+#[test]
+fn a_value_on_the_list_is_left() {
+    use sha2::{Digest, Sha256};
+    let token = samples::checksummed("ghp_", 7);
+    let other = samples::checksummed("ghp_", 8);
+    let config = MaskConfig {
+        rules: vec!["default".into()],
+        allowed: vec![Sha256::digest(token.as_bytes()).into()],
+        without: vec!["password".into()],
+        ..MaskConfig::default()
+    };
+    let set = Rc::new(MaskSet::compile(&config).unwrap());
+    let text = format!("{token} {other} password: \"hunter22\"");
+    let out = mask_whole(&set, None, Format::Text, text.as_bytes());
+    assert_eq!(
+        String::from_utf8(out.body).unwrap(),
+        format!("{token} [REDACTED:github-token] password: \"hunter22\"")
     );
 }
 

@@ -5,11 +5,13 @@
 //! released or masked; what lies behind is held. Matches may overlap: the union is masked, and
 //! named after the match that begins it.
 
-use super::classes::{ALNUM, DELIMITER, SPACE, before, byte, classes, is, part, run_end};
+use super::classes::{part, run_end};
 use super::context::{LOOK_BEHIND, Verdict};
 use super::custom;
 use super::pem;
 use super::probe::{self, After, Hit};
+use super::replace::Stretch;
+use super::scan::Walk;
 use super::scrub::Scrub;
 use super::set::{MaskSet, RuleIndex};
 use super::tally::Tally;
@@ -21,8 +23,10 @@ pub(super) trait Sink {
     fn keep(&mut self, bytes: &[u8]);
     /// This many bytes go.
     fn remove(&mut self, count: usize);
-    /// This stands in the place of what goes next.
+    /// This stands in the place of what goes.
     fn insert(&mut self, replacement: &[u8]);
+    /// What goes next is what this rule found.
+    fn begin(&mut self, _rule: &str) {}
 }
 
 /// Text that is written as it is decoded.
@@ -79,6 +83,8 @@ pub(super) struct Text {
     scrubbed: usize,
     line: usize,
     spans: Vec<Span>,
+    /// The secret that is being masked, when what stands for it depends on it.
+    open: Option<Stretch>,
 }
 
 impl Text {
@@ -94,6 +100,7 @@ impl Text {
             scrubbed: 0,
             line: 0,
             spans: Vec::new(),
+            open: None,
         }
     }
 
@@ -121,6 +128,7 @@ impl Text {
         self.line = start;
         self.mode = Mode::Search;
         self.spans.clear();
+        self.open = None;
     }
 
     /// How many bytes are held back.
@@ -143,7 +151,7 @@ impl Text {
 
     /// Writes the rest. The text is over.
     pub(super) fn finish(&mut self, sink: &mut impl Sink, tally: &mut Tally) {
-        if self.told < self.buffer.len() {
+        if self.told < self.buffer.len() || self.open.is_some() {
             self.settle(true, sink, tally);
         }
     }
@@ -192,7 +200,7 @@ impl Text {
             self.search_lines(end_of_text);
             settled = settled.min(self.line);
         }
-        self.write(settled, sink, tally);
+        self.write(settled, end_of_text, sink, tally);
     }
 
     /// The built-in rules.
@@ -268,51 +276,68 @@ impl Text {
         }
     }
 
-    /// Walks from word to word; stops at the end of what has come (true), at a place that later
-    /// bytes decide (true), or where a mode begins (false).
+    /// Goes from place to place; stops at the end of what has come (true), at a place that later bytes decide (true), or
+    /// where a mode begins (false).
     fn search_words(&mut self, end_of_text: bool) -> bool {
-        let text = self.buffer.as_slice();
-        let mut at = self.searched;
-        while let Some(b) = byte(text, at) {
-            let class = classes(b);
-            let verdict = if class & ALNUM != 0 {
-                if probe::opens(text, at) && !probe::dull(&self.set, text, at, b) {
-                    probe::word(&self.set, text, at, end_of_text)
-                } else {
-                    Verdict::No
+        let mut walk = Walk::new(self.searched);
+        while let Some(block) = walk.block(&self.buffer) {
+            for place in block {
+                if probe::is_worth(&self.buffer, place)
+                    && let Some(done) = self.ask(place.at, end_of_text)
+                {
+                    return done;
                 }
-            } else if b == b'-' || before(text, at, 1).is_some_and(|p| may_open(p, b)) {
-                probe::mark(&self.set, text, at, end_of_text)
-            } else {
-                Verdict::No
-            };
-            match verdict {
-                Verdict::More => {
-                    self.searched = at;
-                    return true;
-                }
-                Verdict::Yes(hit) => {
-                    self.spans.push(Span {
-                        start: at,
-                        end: hit.end,
-                        rule: hit.rule,
-                        goes_on: false,
-                    });
-                    if hit.after != After::Done {
-                        self.begin_swallow(hit);
-                        return false;
-                    }
-                }
-                Verdict::No => {}
             }
-            at = if class & ALNUM != 0 && !near_escape(text, at) {
-                run_end(text, at + 1, ALNUM)
-            } else {
-                at + 1
-            };
         }
-        self.searched = at;
+        self.searched = self.buffer.len();
         true
+    }
+
+    /// Whether nothing is found in a whole text without context. What is told by `false` may still turn out to be clean.
+    pub(super) fn is_clean(&self, text: &[u8]) -> bool {
+        if !self.set.custom.is_empty() || self.scrub.as_ref().is_some_and(|s| s.is_in(text)) {
+            return false;
+        }
+        let mut walk = Walk::new(0);
+        while let Some(block) = walk.block(text) {
+            for place in block {
+                if probe::is_worth(text, place)
+                    && probe::at(&self.set, text, place.at, true) != Verdict::No
+                {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Asks the rules at one place. An answer ends the walk: with true where later bytes decide.
+    #[inline]
+    fn ask(&mut self, at: usize, end_of_text: bool) -> Option<bool> {
+        match probe::at(&self.set, &self.buffer, at, end_of_text) {
+            Verdict::No => None,
+            Verdict::More => {
+                self.searched = at;
+                Some(true)
+            }
+            Verdict::Yes(hit) => {
+                let whole = hit.after == After::Done;
+                if whole && self.set.allows(part(&self.buffer, at, hit.end)) {
+                    return None;
+                }
+                self.spans.push(Span {
+                    start: at,
+                    end: hit.end,
+                    rule: hit.rule,
+                    goes_on: false,
+                });
+                if whole {
+                    return None;
+                }
+                self.begin_swallow(hit);
+                Some(false)
+            }
+        }
     }
 
     fn begin_swallow(&mut self, hit: Hit) {
@@ -347,9 +372,26 @@ impl Text {
     }
 
     /// Tells the sink about everything before `settled`, and about what begun spans mask behind it.
-    fn write(&mut self, settled: usize, sink: &mut impl Sink, tally: &mut Tally) {
+    fn write(
+        &mut self,
+        settled: usize,
+        end_of_text: bool,
+        sink: &mut impl Sink,
+        tally: &mut Tally,
+    ) {
         if !self.spans.is_empty() {
             self.write_spans(settled, sink, tally);
+        }
+        if self.open.is_some() && settled >= self.masked {
+            // What goes on where it ends is still to come, or is there and not settled.
+            let goes_on = self.mode != Mode::Search
+                || self
+                    .spans
+                    .iter()
+                    .any(|s| s.goes_on && s.start == self.masked);
+            if end_of_text || !goes_on {
+                self.close(sink);
+            }
         }
         if self.told < settled {
             sink.keep(part(&self.buffer, self.told, settled));
@@ -360,41 +402,41 @@ impl Text {
     fn write_spans(&mut self, settled: usize, sink: &mut impl Sink, tally: &mut Tally) {
         self.spans.sort_by_key(|span| (span.start, span.rule));
         let ready = self.spans.partition_point(|span| span.start < settled);
-        for span in self.spans.drain(..ready) {
+        for span in self.spans.drain(..ready).collect::<Vec<_>>() {
             let joins = span.start < self.masked || (span.goes_on && span.start == self.masked);
             if !joins {
+                self.close(sink);
                 sink.keep(part(&self.buffer, self.told, span.start));
                 self.told = span.start;
                 self.masked = span.start;
                 let id = self.set.id(span.rule);
-                sink.insert(b"[REDACTED:");
-                sink.insert(id.as_bytes());
-                sink.insert(b"]");
+                sink.begin(id);
                 tally.add(span.rule, id);
+                let stretch = Stretch::new(span.rule, &self.set.replacement);
+                if self.set.replacement.is_blind() {
+                    sink.insert(stretch.text(id, &self.set.replacement).as_bytes());
+                } else {
+                    self.open = Some(stretch);
+                }
             }
             if span.end > self.masked {
                 self.masked = span.end;
             }
             if self.masked > self.told {
+                if let Some(open) = &mut self.open {
+                    open.add(part(&self.buffer, self.told, self.masked));
+                }
                 sink.remove(self.masked - self.told);
                 self.told = self.masked;
             }
         }
     }
-}
 
-/// Whether a value can begin with `first`, no word byte, after `previous`.
-#[inline(always)]
-fn may_open(previous: u8, first: u8) -> bool {
-    match previous {
-        0 | b'"' | b'\'' | b'`' => first != previous && !is(first, SPACE),
-        b'=' | b':' | b' ' => !is(first, DELIMITER),
-        _ => false,
+    /// Writes what stands for the secret that ends here.
+    fn close(&mut self, sink: &mut impl Sink) {
+        if let Some(open) = self.open.take() {
+            let id = self.set.id(open.rule);
+            sink.insert(open.text(id, &self.set.replacement).as_bytes());
+        }
     }
-}
-
-/// Whether an escape before the word at `at` may end inside it (`\n`, `%3D`), so that a secret may
-/// begin a byte or two further on.
-fn near_escape(text: &[u8], at: usize) -> bool {
-    matches!(before(text, at, 1), Some(b'\\' | b'%')) || before(text, at, 2) == Some(b'%')
 }

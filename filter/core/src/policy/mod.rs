@@ -26,7 +26,7 @@ pub use rules::{Approval, Reviewers, Rule, Verdict};
 pub use window::{DAYS, Window, minute, offset};
 
 use crate::identity::{KeySet, ProviderConfig, TokenLocation};
-use crate::mask::{MaskSet, Scrub};
+use crate::mask::{MaskSet, MediaTypes, Scrub};
 use crate::path::RequestPath;
 use crate::protocol::{Context, ProtocolKind};
 use crate::reason::Reason;
@@ -267,10 +267,29 @@ pub struct Masking {
     pub request: Option<Rc<MaskSet>>,
     /// Whether a secret in a request refuses it instead of being masked.
     pub deny_request: bool,
+    /// The rules that refuse a request even where others mask it.
+    pub denied: Vec<String>,
+    /// Whether a write that adds a secret to a file is refused.
+    pub deny_pushes: bool,
     /// Answers.
     pub response: Option<Rc<MaskSet>>,
     /// No rules: for answers in which only the injected credential is looked for.
     pub none: Rc<MaskSet>,
+    /// Requests of which, and of whose answers, nothing but the injected credential is masked.
+    pub spared: Spared,
+    /// Media types that are searched or left alone in spite of the built-in list.
+    pub types: MediaTypes,
+    /// Whether a body that passes a limit of the masker is refused instead of masked with less context.
+    pub refuse_over_limit: bool,
+}
+
+/// Requests that are not masked.
+#[derive(Debug, Default)]
+pub struct Spared {
+    /// By the path of the request, without its query.
+    pub paths: Globs,
+    /// By the name of the connection.
+    pub connections: Vec<String>,
 }
 
 /// How the approval service is asked.

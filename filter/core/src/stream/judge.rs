@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use super::{Phase, Stream, body_format};
 use crate::effect::{Counter, Now};
-use crate::mask::{Format, mask_whole};
+use crate::mask::{Format, MaskSet, mask_whole, written};
+use crate::operation::{Operation, Paths};
 use crate::path::RequestPath;
 use crate::policy::{self, Action, Connection};
 use crate::protocol::git::Progress;
@@ -30,8 +31,8 @@ impl Stream {
         if self.policy.reads_body(connection, &self.head) {
             self.need = BodyNeed::Whole;
         }
-        let text = body_format(&self.head.headers) != Format::Binary;
-        self.mask_request = text && self.policy.masking.request.is_some();
+        let text = body_format(&self.policy.masking.types, &self.head.headers) != Format::Binary;
+        self.mask_request = text && self.policy.masking.request.is_some() && !self.is_spared();
         // An encoded body that nothing has to be read in passes: clients compress their telemetry.
         let unread = self.need == BodyNeed::None && self.head.headers.is_encoded();
         let capture = text && self.policy.audit.capture_request > 0 && !unread;
@@ -222,21 +223,77 @@ impl Stream {
         let mut refused = None;
         let masking = &self.policy.masking;
         if let (true, Some(set)) = (self.mask_request, masking.request.clone()) {
-            let deny = masking.deny_request;
-            let format = body_format(&self.head.headers);
+            let policy = Rc::clone(&self.policy);
+            let format = body_format(&policy.masking.types, &self.head.headers);
             let masked = mask_whole(&set, None, format, &self.body);
             let found = self.note_masks(&masked.findings, "request", Counter::MaskedRequest);
+            self.note_limit("request", masked.fault);
             if found > 0 {
                 self.replacement = Some(masked.body);
             }
-            if found > 0 && deny {
-                let rules: Vec<&str> = self.masks.iter().map(|m| m.rule.as_str()).collect();
+            let denied = |rule: &str| {
+                let listed = policy.masking.denied.iter();
+                policy.masking.deny_request
+                    || listed.into_iter().any(|d| d == rule || d == "default")
+            };
+            let rules: Vec<&str> = self.masks.iter().map(|m| m.rule.as_str()).collect();
+            if rules.iter().any(|rule| denied(rule)) {
                 refused = Some(rules.join(", "));
+            } else if let Some(fault) = masked.fault
+                && policy.masking.refuse_over_limit
+            {
+                refused = Some(fault.text().to_owned());
             }
+            refused = self.pushed_secrets(&set).or(refused);
         }
         let limit = self.policy.audit.capture_request;
         self.captured
             .add(self.replacement.as_deref().unwrap_or(&self.body), limit);
         refused
+    }
+
+    /// The files and rules of secrets that a write would add to a repository, where the policy refuses that.
+    fn pushed_secrets(&self, set: &Rc<MaskSet>) -> Option<String> {
+        const WRITES: [&str; 6] = [
+            "content.write",
+            "blob.create",
+            "tree.create",
+            "commit.create",
+            "gist.create",
+            "gist.update",
+        ];
+        let writes = |o: &&Operation| o.write && WRITES.contains(&o.name.as_str());
+        let write = self.operations.iter().find(writes)?;
+        if !self.policy.masking.deny_pushes {
+            return None;
+        }
+        let found = written(set, &self.body);
+        if found.is_empty() {
+            return None;
+        }
+        // The contents API has the file in its address.
+        let in_path = match &write.paths {
+            Paths::Known(paths) => paths.first().filter(|_| paths.len() == 1),
+            Paths::None | Paths::Unknown => None,
+        };
+        let lines: Vec<String> = found
+            .iter()
+            .map(|w| match in_path {
+                Some(path) if w.file.starts_with('/') => format!("{path}: {}", w.rule),
+                _ => format!("{}: {}", w.file, w.rule),
+            })
+            .collect();
+        Some(lines.join(", "))
+    }
+
+    /// Whether the policy masks nothing here but the injected credential.
+    pub(super) fn is_spared(&self) -> bool {
+        let spared = &self.policy.masking.spared;
+        let path = self.head.path.split('?').next().unwrap_or_default();
+        let by_path = !spared.paths.is_empty() && spared.paths.matches(path);
+        by_path
+            || self
+                .connection()
+                .is_some_and(|c| spared.connections.contains(&c.name))
     }
 }

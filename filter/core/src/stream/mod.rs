@@ -45,7 +45,7 @@ use crate::denial::{DenialStyle, Reply};
 use crate::effect::{CallAnswer, Counter, Effect, Flow, Level, Now, Step};
 use crate::head::{Headers, RequestHead, ResponseHead};
 use crate::identity::Identity;
-use crate::mask::Format;
+use crate::mask::{Format, MediaTypes};
 use crate::operation::Operation;
 use crate::path::RequestPath;
 use crate::policy::{Connection, Policy};
@@ -549,6 +549,6 @@ impl Stream {
 }
 
 /// The format of a body by its head; one without a content type is read as text.
-fn body_format(headers: &Headers) -> Format {
-    Format::of_content_type(headers.text("content-type").unwrap_or("text/plain"))
+fn body_format(types: &MediaTypes, headers: &Headers) -> Format {
+    types.format(headers.text("content-type").unwrap_or("text/plain"))
 }

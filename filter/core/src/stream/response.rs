@@ -7,7 +7,7 @@ use super::hold::HeldAnswer;
 use super::{AnswerStep, Phase, Stream, body_format};
 use crate::effect::{Counter, Effect, Level, Now};
 use crate::head::ResponseHead;
-use crate::mask::{Finding, Format, Scrub, StreamMasker, mask_whole};
+use crate::mask::{Fault, Finding, Format, MaskSet, Scrub, StreamMasker, mask_whole};
 use crate::policy::{Action, Credential};
 use crate::protocol::github::nodes::Pupil;
 use crate::reason::Reason;
@@ -59,7 +59,13 @@ impl Stream {
     }
 
     fn masks_response(&self) -> bool {
-        self.policy.masking.response.is_some() || self.echo().is_some()
+        self.masked_response().is_some() || self.echo().is_some()
+    }
+
+    /// The rules for the answer, unless the policy spares it.
+    fn masked_response(&self) -> Option<Rc<MaskSet>> {
+        let set = self.policy.masking.response.as_ref();
+        set.filter(|_| !self.is_spared()).map(Rc::clone)
     }
 
     /// The head of the answer: what will be done with its body.
@@ -81,7 +87,7 @@ impl Stream {
             return;
         }
         let media_type = head.content_type();
-        let format = body_format(&head.headers);
+        let format = body_format(&self.policy.masking.types, &head.headers);
         let encoded = head.headers.is_encoded();
         if self.answer_is_unreadable(&head) {
             return self.refuse_response(Reason::AnswerUnreadable);
@@ -102,10 +108,7 @@ impl Stream {
         self.response.pupil = self.pupil(&head);
         if self.masks_response() {
             let set = self
-                .policy
-                .masking
-                .response
-                .clone()
+                .masked_response()
                 .unwrap_or_else(|| Rc::clone(&self.policy.masking.none));
             self.response.masker = Some(StreamMasker::new(set, scrub, format));
         }
@@ -178,6 +181,13 @@ impl Stream {
             }
             None => bytes,
         };
+        let fault = self.response.masker.as_ref().and_then(StreamMasker::fault);
+        if fault.is_some() && self.policy.masking.refuse_over_limit {
+            self.note_limit("response", fault);
+            self.effects.push(Effect::ReplaceResponseBody(Vec::new()));
+            self.effects.push(Effect::ResetResponse);
+            return;
+        }
         if self.response.capture && !shown.is_empty() {
             self.response
                 .captured
@@ -244,6 +254,18 @@ impl Stream {
             return;
         };
         self.note_masks(masker.findings(), "response", Counter::MaskedResponse);
+        self.note_limit("response", masker.fault());
+    }
+
+    /// Notes in the record that a limit of the masker was passed.
+    pub(super) fn note_limit(&mut self, direction: &str, fault: Option<Fault>) {
+        let Some(fault) = fault else {
+            return;
+        };
+        let note = format!("{direction}_body: {}", fault.text());
+        if !self.not_captured.contains(&note) {
+            self.not_captured.push(note);
+        }
     }
 
     /// Adds findings to the record's counts; how many there were.
@@ -258,6 +280,7 @@ impl Stream {
             rule: f.rule.clone(),
             count: u64::from(f.count),
             direction,
+            places: f.places.clone(),
         }));
         if found > 0 {
             self.effects.push(Effect::Count(counter, found));

@@ -1,0 +1,406 @@
+//! Where in a text a secret may begin: places picked 64 bytes at a time, before any rule is asked.
+//!
+//! Each block of 64 bytes becomes a few 64-bit masks, one bit a byte (letters and digits, token bytes, operators, blanks,
+//! quotes …). Shifts and ands of these masks leave the places where a word begins that goes on for eight token bytes,
+//! where an operator, a quote or a blank stands before a value, or where five dashes end. [`super::probe`] decides about
+//! those; it says no at every other place, which a property test holds against it.
+//!
+//! In WebAssembly the masks are made by SIMD: two look-ups by the halves of a byte tell sixteen bytes' classes. Elsewhere
+//! a table does it, a byte at a time.
+
+/// Bytes that are looked at together.
+const BLOCK: usize = 64;
+
+/// So many places at the end of a text are given all: five dashes that are not complete begin there.
+const LAST: usize = 6;
+
+/// One bit for each byte of a block.
+#[derive(Clone, Copy, Default)]
+struct Masks {
+    /// Letters and digits.
+    word: u64,
+    /// What tokens are made of.
+    token: u64,
+    dash: u64,
+    /// Space and tab, and NUL.
+    blank: u64,
+    /// `=`, `:`, `>`; NUL and tab as well.
+    operator: u64,
+    quote: u64,
+    /// Backslash and percent sign.
+    escape: u64,
+}
+
+/// What may begin at a place.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub at: usize,
+    /// A token: a word that goes on for eight token bytes.
+    pub token: bool,
+    /// Anything else: a value, a key block.
+    pub other: bool,
+}
+
+/// The places of one block.
+pub(super) struct Block {
+    base: usize,
+    tokens: u64,
+    others: u64,
+    /// Those that are still to come.
+    left: u64,
+}
+
+impl Iterator for Block {
+    type Item = Place;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Place> {
+        if self.left == 0 {
+            return None;
+        }
+        let place = self.left.trailing_zeros();
+        self.left &= self.left - 1;
+        Some(Place {
+            at: self.base + place as usize,
+            token: self.tokens >> place & 1 == 1,
+            other: self.others >> place & 1 == 1,
+        })
+    }
+}
+
+/// Walks over a text, block by block.
+pub(super) struct Walk {
+    base: usize,
+    /// The masks of the block after the present one.
+    next: Masks,
+    previous: Masks,
+    started: bool,
+}
+
+impl Walk {
+    pub(super) fn new(from: usize) -> Self {
+        Self {
+            base: from,
+            next: Masks::default(),
+            // What stands before the text may be anything: more places, never fewer.
+            previous: Masks {
+                word: 0,
+                token: !0,
+                dash: !0,
+                blank: !0,
+                operator: !0,
+                quote: !0,
+                escape: !0,
+            },
+            started: false,
+        }
+    }
+
+    /// The places of the next block that has any; `None` behind the last. Near the end of the text what may follow counts
+    /// as if it were there, and the last few places are given all.
+    #[inline]
+    pub(super) fn block(&mut self, text: &[u8]) -> Option<Block> {
+        loop {
+            let left = text.len().checked_sub(self.base).filter(|left| *left > 0)?;
+            if !self.started {
+                self.next = block(text, self.base);
+                self.started = true;
+            }
+            let after = block(text, self.base + BLOCK);
+            let present = std::mem::replace(&mut self.next, after);
+            let (mut tokens, mut others) = places(&self.previous, &present, &after);
+            if left < BLOCK + LAST {
+                let last = match left.checked_sub(LAST) {
+                    Some(from) if from >= BLOCK => 0,
+                    Some(from) => !0 << from,
+                    None => !0,
+                };
+                let there = if left < BLOCK { !(!0 << left) } else { !0 };
+                tokens = (tokens | last) & there;
+                others = (others | last) & there;
+            }
+            let base = self.base;
+            self.previous = present;
+            self.base += BLOCK;
+            if tokens | others != 0 {
+                return Some(Block {
+                    base,
+                    tokens,
+                    others,
+                    left: tokens | others,
+                });
+            }
+        }
+    }
+}
+
+/// The masks of the block at `from`. Behind the end of the text stands what goes on with any word.
+#[inline(always)]
+fn block(text: &[u8], from: usize) -> Masks {
+    let rest = text.get(from..).unwrap_or_default();
+    match rest.first_chunk() {
+        Some(block) => masks(block),
+        None => {
+            let mut block = [b'a'; BLOCK];
+            for (slot, b) in block.iter_mut().zip(rest) {
+                *slot = *b;
+            }
+            masks(&block)
+        }
+    }
+}
+
+/// The mask of the bytes `by` places further on.
+#[inline(always)]
+fn ahead(present: u64, next: u64, by: u32) -> u64 {
+    present >> by | next << (64 - by)
+}
+
+/// The mask of the bytes `by` places back.
+#[inline(always)]
+fn back(present: u64, previous: u64, by: u32) -> u64 {
+    present << by | previous >> (64 - by)
+}
+
+/// Where runs of at least `2^doublings` begin, in the present block and (low bits only) the next.
+#[inline(always)]
+fn runs(present: u64, next: u64, doublings: u32) -> (u64, u64) {
+    let (mut present, mut next) = (present, next);
+    let mut by = 1;
+    for _ in 0..doublings {
+        (present, next) = (present & ahead(present, next, by), next & next >> by);
+        by *= 2;
+    }
+    (present, next)
+}
+
+#[inline(always)]
+fn places(previous: &Masks, present: &Masks, next: &Masks) -> (u64, u64) {
+    let Masks {
+        word,
+        blank,
+        escape,
+        ..
+    } = *present;
+    // A word begins, or goes on behind an escape (`\n`, `%3D`).
+    let begins = !back(word, previous.word, 1)
+        | back(escape, previous.escape, 2)
+        | back(escape, previous.escape, 3);
+    let (eight, _) = runs(present.token, next.token, 3);
+    let tokens = word & begins & eight;
+
+    // An operator and up to four blanks; a quote behind that, behind a backslash, or behind a blank.
+    let opened = (previous.operator | previous.blank) >> 63;
+    let mut operator = present.operator;
+    for _ in 0..4 {
+        operator |= (operator << 1 | opened) & blank;
+    }
+    let quote = present.quote
+        & (operator << 1
+            | opened
+            | back(escape, previous.escape, 1)
+            | back(blank, previous.blank, 1));
+    let closed = opened | previous.quote >> 63;
+    // A quote behind an operator opens the value; it is none.
+    let values =
+        (operator << 1 | opened) & !blank & !present.quote | (quote << 1 | closed) & !blank;
+
+    // A blank, and six bytes that are none.
+    let (two, two_next) = runs(!blank, !next.blank, 1);
+    let four = two & ahead(two, two_next, 2);
+    let six = four & ahead(two, two_next, 4);
+    let words = back(blank, previous.blank, 1) & six;
+
+    let (dashes, _) = runs(present.dash, next.dash, 2);
+    let keys = dashes & ahead(present.dash, next.dash, 4) & ahead(word, next.word, 5);
+    (tokens, values | words | keys)
+}
+
+#[cfg(all(target_family = "wasm", target_feature = "simd128"))]
+use simd::masks;
+#[cfg(not(all(target_family = "wasm", target_feature = "simd128")))]
+use table::masks;
+
+#[cfg(all(target_family = "wasm", target_feature = "simd128"))]
+pub(super) mod simd {
+    use super::{BLOCK, Masks};
+    use std::arch::wasm32::{
+        i8x16_bitmask, i8x16_ne, u8x16, u8x16_shr, u8x16_splat, u8x16_swizzle, u64x2, v128,
+        v128_and,
+    };
+
+    /// Classes by the low half of a byte; a byte is in a class when both halves have its bit. First table: 1 digits,
+    /// 2 and 4 letters, 8 `+-./`, 16 `_`, 32 `~`, 64 `=`.
+    const LOW: [u8; 16] = [
+        1 | 4,
+        7,
+        7,
+        7,
+        7,
+        7,
+        7,
+        7,
+        7,
+        7,
+        6,
+        2 | 8,
+        2,
+        2 | 8 | 64,
+        2 | 8 | 32,
+        2 | 8 | 16,
+    ];
+    const HIGH: [u8; 16] = [
+        0,
+        0,
+        8,
+        1 | 64,
+        2,
+        4 | 16,
+        2,
+        4 | 32,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ];
+    /// Second table: 1 `:=>`, 2 `"'`, 4 a backtick, 8 a backslash, 16 `%`, 32 `-`, 64 space, 128 NUL and tab.
+    const LOW_2: [u8; 16] = [
+        4 | 64 | 128,
+        0,
+        2,
+        0,
+        0,
+        16,
+        0,
+        2,
+        0,
+        128,
+        1,
+        0,
+        8,
+        1 | 32,
+        1,
+        0,
+    ];
+    const HIGH_2: [u8; 16] = [
+        128,
+        0,
+        2 | 16 | 32 | 64,
+        1,
+        0,
+        8,
+        4,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ];
+
+    #[inline(always)]
+    pub(in super::super) fn vector(bytes: &[u8; 16]) -> v128 {
+        let word = u128::from_le_bytes(*bytes);
+        u64x2(word as u64, (word >> 64) as u64)
+    }
+
+    #[inline(always)]
+    pub(in super::super) fn table(bytes: [u8; 16]) -> v128 {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
+        u8x16(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)
+    }
+
+    #[inline(always)]
+    fn has(classes: v128, bits: u8) -> u64 {
+        let found = i8x16_ne(v128_and(classes, u8x16_splat(bits)), u8x16_splat(0));
+        u64::from(i8x16_bitmask(found))
+    }
+
+    #[inline(always)]
+    pub(super) fn masks(block: &[u8; BLOCK]) -> Masks {
+        let mut masks = Masks::default();
+        let (chunks, _) = block.as_chunks::<16>();
+        for (place, chunk) in chunks.iter().enumerate() {
+            let bytes = vector(chunk);
+            let low = v128_and(bytes, u8x16_splat(15));
+            let high = u8x16_shr(bytes, 4);
+            let first = v128_and(
+                u8x16_swizzle(table(LOW), low),
+                u8x16_swizzle(table(HIGH), high),
+            );
+            let second = v128_and(
+                u8x16_swizzle(table(LOW_2), low),
+                u8x16_swizzle(table(HIGH_2), high),
+            );
+            let shift = place as u32 * 16;
+            masks.word |= has(first, 7) << shift;
+            masks.token |= has(first, 127) << shift;
+            masks.dash |= has(second, 32) << shift;
+            masks.blank |= has(second, 64 | 128) << shift;
+            masks.operator |= has(second, 1 | 128) << shift;
+            masks.quote |= has(second, 2 | 4) << shift;
+            masks.escape |= has(second, 8 | 16) << shift;
+        }
+        masks
+    }
+}
+
+#[cfg(not(all(target_family = "wasm", target_feature = "simd128")))]
+mod table {
+    use super::{BLOCK, Masks};
+
+    /// One bit of each mask, in eight bits each: sixteen bytes are added up at a time.
+    static FLAGS: [u8; 256] = flags();
+
+    #[allow(clippy::indexing_slicing, reason = "run by the compiler")]
+    const fn flags() -> [u8; 256] {
+        let mut flags = [0; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            flags[byte] = match byte as u8 {
+                b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => 1 | 2,
+                b'-' => 2 | 4,
+                b'_' | b'.' | b'/' | b'+' | b'~' => 2,
+                b'=' => 2 | 16,
+                b':' | b'>' => 16,
+                b' ' => 8,
+                0 | b'\t' => 8 | 16,
+                b'"' | b'\'' | b'`' => 32,
+                b'\\' | b'%' => 64,
+                _ => 0,
+            };
+            byte += 1;
+        }
+        flags
+    }
+
+    #[inline]
+    pub(super) fn masks(block: &[u8; BLOCK]) -> Masks {
+        // Eight bytes' flags as one word; multiplying gathers one flag of each byte into the top byte.
+        let gather = |word: u64, bit: u32| {
+            ((word >> bit & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080)) >> 56
+        };
+        let mut masks = Masks::default();
+        let (chunks, _) = block.as_chunks::<8>();
+        for (place, chunk) in chunks.iter().enumerate() {
+            let flags = chunk.map(|b| FLAGS.get(usize::from(b)).copied().unwrap_or(0));
+            let word = u64::from_le_bytes(flags);
+            let shift = place as u32 * 8;
+            masks.word |= gather(word, 0) << shift;
+            masks.token |= gather(word, 1) << shift;
+            masks.dash |= gather(word, 2) << shift;
+            masks.blank |= gather(word, 3) << shift;
+            masks.operator |= gather(word, 4) << shift;
+            masks.quote |= gather(word, 5) << shift;
+            masks.escape |= gather(word, 6) << shift;
+        }
+        masks
+    }
+}

@@ -1,0 +1,47 @@
+//! The places that the scan picks against the rules asked everywhere.
+
+use super::context::Verdict;
+use super::scan::Walk;
+use super::stream_tests::{body, grammar, set};
+use super::*;
+use proptest::prelude::*;
+
+proptest! {
+    #[test]
+    fn no_secret_begins_at_a_place_that_is_passed_over(bodies in prop::collection::vec(body(), 1..4), pieces in grammar(), from in 0usize..40) {
+        let set = set(&["default"], false);
+        let mut text = bodies.concat();
+        text.extend_from_slice(pieces.concat().as_bytes());
+        let from = from.min(text.len());
+        let mut walk = Walk::new(from);
+        let mut places = Vec::new();
+        while let Some(block) = walk.block(&text) {
+            places.extend(block.filter(|place| probe::is_worth(&text, *place)).map(|place| place.at));
+        }
+        prop_assert!(places.windows(2).all(|pair| pair[0] < pair[1]));
+        prop_assert!(places.last().is_none_or(|&last| last < text.len()));
+        for at in from..text.len() {
+            if probe::at(&set, &text, at, false) != Verdict::No {
+                let around = String::from_utf8_lossy(&text[at.saturating_sub(20)..(at + 20).min(text.len())]).into_owned();
+                prop_assert!(places.binary_search(&at).is_ok(), "at {at}: {around}");
+            }
+        }
+    }
+}
+
+#[test]
+fn ordinary_text_has_few_places() {
+    let text =
+        "The gateway reads each request, decides, and writes a record; nobody waits for it. "
+            .repeat(50);
+    let mut walk = Walk::new(0);
+    let mut count = 0;
+    while let Some(block) = walk.block(text.as_bytes()) {
+        count += block.count();
+    }
+    assert!(
+        count * 12 < text.len(),
+        "{count} places in {} bytes",
+        text.len()
+    );
+}
