@@ -74,7 +74,7 @@ pub fn lines(document: &Value) -> String {
 
 /// What differs between two policies, as a unified diff of their lines; empty if nothing does.
 pub fn difference(before: &Value, after: &Value) -> String {
-    similar::TextDiff::from_lines(&lines(before), &lines(after))
+    similar::TextDiff::from_lines(lines(before), lines(after))
         .unified_diff()
         .context_radius(3)
         .to_string()
