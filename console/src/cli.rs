@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::bootstrap::{self, Address, Changes, Target};
 use crate::clock::{Clock, Millis, parse_duration};
-use crate::data_folder::DataFolder;
+use crate::data_folder::{self, DatabaseUrl, Where};
 use crate::dev_idp::keys::Algorithm;
 use crate::dev_idp::token::{self, Claims, parse_claim};
 use crate::export::command::parse_header;
@@ -111,6 +111,11 @@ struct Serve {
     /// The data folder; made if it is not there
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    /// A PostgreSQL database that several consoles share, instead of one in the folder: a URL such as
+    /// postgres://USER:PASSWORD@HOST/NAME. Each console has a data folder of its own, all of them the
+    /// same signing key
+    #[arg(long, value_name = "URL", env = data_folder::DATABASE_URL, hide_env_values = true)]
+    database: Option<DatabaseUrl>,
     /// Where people reach the console, for links; the listen address if not given
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     public_url: Option<String>,
@@ -165,9 +170,8 @@ enum User {
         /// The person's name; the same as in his identity tokens, so that nobody approves his own
         /// requests
         name: String,
-        /// The console's data folder
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
+        #[command(flatten)]
+        place: Where,
         /// A group the person is in, as rules name it; may be given several times
         #[arg(long = "group", value_name = "G")]
         groups: Vec<String>,
@@ -177,17 +181,15 @@ enum User {
     },
     /// List everybody who may sign in
     List {
-        /// The console's data folder
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
+        #[command(flatten)]
+        place: Where,
     },
     /// Remove a person; sessions end at once
     Remove {
         /// The person's name
         name: String,
-        /// The console's data folder
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
+        #[command(flatten)]
+        place: Where,
     },
 }
 
@@ -272,9 +274,8 @@ enum Upstream {
 
 #[derive(Args)]
 struct Token {
-    /// The development console's data folder
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[command(flatten)]
+    place: Where,
     /// Who the token is for (sub)
     #[arg(long, value_name = "S")]
     subject: String,
@@ -305,6 +306,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Serve(Serve {
             listen,
             data,
+            database,
             public_url,
             auditors,
             body_readers,
@@ -320,7 +322,10 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }) => {
             serve::serve(&Options {
                 listen,
-                data,
+                place: Where {
+                    data: Some(data),
+                    database,
+                },
                 public_url,
                 dev,
                 signing_key,
@@ -372,7 +377,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
                 more: asked.claims,
             };
             print(&token::issue(
-                &asked.data,
+                &asked.place,
                 Clock::System.now(),
                 asked.alg,
                 claims,
@@ -386,11 +391,14 @@ fn run_user(user: User) -> Result<(), Failure> {
     match user {
         User::Add {
             name,
-            data,
+            place,
             groups,
             email,
         } => {
-            let store = DataFolder::open_or_make(&data)?.store()?;
+            let store = match &place.data {
+                Some(_) => place.folder()?.store()?,
+                None => place.store()?,
+            };
             let now = Clock::System.now();
             let person = Person {
                 name,
@@ -408,16 +416,16 @@ fn run_user(user: User) -> Result<(), Failure> {
                 .unwrap_or_else(|| "http://127.0.0.1:8600".to_owned());
             print(&format!("{url}/sign-in#{secret}"))?;
         }
-        User::List { data } => {
-            let store = DataFolder::open(&data)?.store()?;
+        User::List { place } => {
+            let store = place.store()?;
             for person in store.read_now(people::list)? {
                 let email = person.email.as_deref().unwrap_or("-");
                 let groups = person.groups.join(",");
                 print(&format!("{}\t{email}\t{groups}", person.name))?;
             }
         }
-        User::Remove { name, data } => {
-            let store = DataFolder::open(&data)?.store()?;
+        User::Remove { name, place } => {
+            let store = place.store()?;
             let wanted = name.clone();
             if !store.write_now(move |c| people::remove(c, &wanted))? {
                 return Err(Failure::new(

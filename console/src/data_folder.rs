@@ -1,19 +1,27 @@
 //! The data folder: where the database lives, who may open it, and whether it is for development.
+//!
+//! Consoles that share a PostgreSQL database have a folder each, for what is a console's own: its name,
+//! the signing key, which is the same for all of them, and the checkpoints it knows of.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
 
 use crate::failure::Failure;
 use crate::ledger::checkpoint::CheckpointFile;
 use crate::ledger::keeper::Deriving;
 use crate::ledger::keys::KeyFile;
-use crate::store::{Keeper, Store, StoreError, meta};
+use crate::secret::random_id;
+use crate::store::{Keeper, Place, Store, StoreError, Target, meta};
 
 const DATABASE: &str = "countersign.db";
 const LOCK: &str = "console.lock";
 const KIND: &str = "kind";
+const CONSOLE: &str = "console.id";
 const SIGNING_KEY: &str = "ledger.key";
 const CHECKPOINTS: &str = "checkpoints.txt";
 
@@ -39,6 +47,8 @@ impl Kind {
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
+    /// The database, if it is not in the folder.
+    shared: Option<Target>,
 }
 
 /// Held for as long as a console serves a folder; the operating system lets go of it when the
@@ -46,6 +56,125 @@ pub struct DataFolder {
 #[derive(Debug)]
 pub struct FolderLock {
     _file: File,
+}
+
+/// Where a command finds the data.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Where {
+    /// The console's data folder
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The PostgreSQL database that consoles share, instead of the one in the folder: a URL such as
+    /// postgres://USER:PASSWORD@HOST/NAME
+    #[arg(long, value_name = "URL", env = DATABASE_URL, hide_env_values = true)]
+    pub database: Option<DatabaseUrl>,
+}
+
+/// The environment variable for `--database`: what is on a command line, others on the machine see.
+pub const DATABASE_URL: &str = "COUNTERSIGN_DATABASE";
+
+/// A URL as it was given. It is read when it is used, so that a mistake in it is told without the
+/// password.
+#[derive(Clone)]
+pub struct DatabaseUrl(String);
+
+impl FromStr for DatabaseUrl {
+    type Err = std::convert::Infallible;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        Ok(Self(url.to_owned()))
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("DatabaseUrl")
+    }
+}
+
+impl DatabaseUrl {
+    fn target(&self) -> Result<Target, Failure> {
+        self.0.parse().map_err(|why: String| {
+            Failure::new(
+                format!("the URL of the database cannot be used: {why}"),
+                format!(
+                    "Give postgres://USER:PASSWORD@HOST/NAME with --database or {DATABASE_URL}; \
+                     ?sslmode=verify-full&sslrootcert=FILE says whom to trust."
+                ),
+            )
+        })
+    }
+}
+
+impl Where {
+    /// What to call it in a message.
+    pub fn named(&self) -> String {
+        match (&self.database, &self.data) {
+            (None, Some(data)) => data.display().to_string(),
+            _ => "the database".to_owned(),
+        }
+    }
+
+    /// The database, which has to be there.
+    pub fn store(&self) -> Result<Store, Failure> {
+        match (&self.database, &self.data) {
+            (Some(url), _) => {
+                Store::open_at(&Place::Server(url.target()?), Box::new(Deriving::default()))
+                    .map_err(explain_server)
+            }
+            (None, Some(data)) => DataFolder::open(data)?.store(),
+            (None, None) => Err(nowhere()),
+        }
+    }
+
+    /// The folder, made if it is not there, with the database that goes with it.
+    pub fn folder(&self) -> Result<DataFolder, Failure> {
+        let mut folder = DataFolder::open_or_make(self.data.as_deref().ok_or_else(nowhere)?)?;
+        if let Some(url) = &self.database {
+            folder = folder.sharing(url.target()?);
+        }
+        Ok(folder)
+    }
+
+    /// As [`Where::folder`], of a console that was there before; nothing if only a database is named.
+    pub fn known_folder(&self) -> Result<Option<DataFolder>, Failure> {
+        match (&self.data, &self.database) {
+            (Some(_), Some(_)) => self.folder().map(Some),
+            (Some(data), None) => DataFolder::open(data).map(Some),
+            (None, Some(_)) => Ok(None),
+            (None, None) => Err(nowhere()),
+        }
+    }
+
+    /// Where the database is.
+    pub fn place(&self) -> Result<Place, Failure> {
+        match (&self.database, &self.data) {
+            (Some(url), _) => Ok(Place::Server(url.target()?)),
+            (None, Some(data)) => Ok(Place::File(DataFolder::open(data)?.database())),
+            (None, None) => Err(nowhere()),
+        }
+    }
+}
+
+fn nowhere() -> Failure {
+    Failure::new(
+        "neither --data nor --database is given",
+        "Give the folder that `countersign serve --data DIR` uses, or the database that consoles share.",
+    )
+}
+
+fn explain_server(error: StoreError) -> Failure {
+    match error {
+        StoreError::Newer { .. } => Failure::new(
+            error.to_string(),
+            "Run the newer countersign: consoles that share a database are of one version.",
+        ),
+        StoreError::Sql(why) => Failure::new(
+            format!("the database cannot be used: {why}"),
+            "Check the URL, that the server runs and lets this user in, and that the database is there.",
+        ),
+        other => Failure::plain(format!("the database cannot be used: {other}")),
+    }
 }
 
 impl DataFolder {
@@ -73,7 +202,14 @@ impl DataFolder {
             .map_err(|error| unusable("cannot be written", error))?;
         Ok(Self {
             path: path.to_owned(),
+            shared: None,
         })
+    }
+
+    /// The same, of a console that shares a database.
+    pub fn sharing(mut self, target: Target) -> Self {
+        self.shared = Some(target);
+        self
     }
 
     /// Opens a folder that a console has used before.
@@ -152,6 +288,11 @@ impl DataFolder {
 
     /// As [`DataFolder::store`], with what else is to happen at each commit.
     pub fn store_with(&self, keeper: Box<dyn Keeper>) -> Result<Store, Failure> {
+        if let Some(target) = &self.shared {
+            let store =
+                Store::open_at(&Place::Server(target.clone()), keeper).map_err(explain_server)?;
+            return Ok(store.named(&self.console()?));
+        }
         let path = self.database();
         let store = Store::open_with(&path, keeper).map_err(|error| self.explain(error))?;
         // Bodies of prompts are in there: nobody else on the machine reads along.
@@ -162,6 +303,22 @@ impl DataFolder {
             ))
         })?;
         Ok(store)
+    }
+
+    /// The console's name among those that share its database; made the first time.
+    fn console(&self) -> Result<String, Failure> {
+        let path = self.path.join(CONSOLE);
+        let failed = |error: std::io::Error| Failure::plain(format!("{}: {error}", path.display()));
+        match fs::read_to_string(&path) {
+            Ok(name) if !name.trim().is_empty() => return Ok(name.trim().to_owned()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed(error));
+            }
+            _ => {}
+        }
+        let name = random_id().map_err(StoreError::from)?;
+        fs::write(&path, format!("{name}\n")).map_err(failed)?;
+        Ok(name)
     }
 
     fn explain(&self, error: StoreError) -> Failure {
@@ -192,7 +349,7 @@ pub fn kind(store: &Store) -> Result<Option<Kind>, StoreError> {
 }
 
 /// Marks a fresh folder as `wanted`, or refuses a folder that is of the other kind.
-pub fn claim_kind(store: &Store, path: &Path, wanted: Kind) -> Result<(), Failure> {
+pub fn claim_kind(store: &Store, place: &str, wanted: Kind) -> Result<(), Failure> {
     match (kind(store)?, wanted) {
         (None, _) => {
             store.write_now(move |connection| meta::set(connection, KIND, wanted.as_str()))?;
@@ -202,13 +359,12 @@ pub fn claim_kind(store: &Store, path: &Path, wanted: Kind) -> Result<(), Failur
         (Some(Kind::Development), Kind::Development) => Ok(()),
         (Some(Kind::Development), Kind::Production) => Err(Failure::new(
             format!(
-                "{} is a development data folder: anyone who had it could make identities",
-                path.display()
+                "{place} is a development data folder: anyone who had it could make identities"
             ),
             "Serve it with --dev, or start with a fresh folder: --data DIR.",
         )),
         (Some(Kind::Production), Kind::Development) => Err(Failure::new(
-            format!("{} holds a real audit trail", path.display()),
+            format!("{place} holds a real audit trail"),
             "Leave out --dev, or use a folder of its own for development: --data DIR.",
         )),
     }

@@ -2,8 +2,9 @@
 //! operator's command line.
 //!
 //! # Where things live
-//! A console is one process over one data folder ([`data_folder`]) with one SQLite database
-//! ([`store`]: one writer thread that commits in groups, and as many readers as are asked for).
+//! A console is one process over one data folder ([`data_folder`]) with one SQLite database, or a
+//! PostgreSQL database that it shares with others ([`store`]: one writer thread that commits in groups,
+//! and as many readers as are asked for; [`store::sql`] is the one type over both engines).
 //!
 //! What the gateway talks to, with the gateway key:
 //! - [`approvals`]: `/ext_authz/*`. `question` is what is asked, `book` the durable state of every

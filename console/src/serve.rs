@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::approvals::book;
+use crate::approvals::{book, others};
 use crate::cli::PUBLIC_URL;
 use crate::clock::Clock;
-use crate::data_folder::{self, DataFolder, Kind};
+use crate::data_folder::{self, DataFolder, Kind, Where};
 use crate::dev_idp;
 use crate::export::sink::{Sink, Target};
 use crate::failure::Failure;
@@ -21,6 +21,7 @@ use crate::ledger::retain::{Done, Keep, retain};
 use crate::ledger::{checkpoint, witness};
 use crate::people::Rights;
 use crate::secret::Secret;
+use crate::store::sql::Connection;
 use crate::store::{Store, meta};
 use crate::web::{App, router};
 
@@ -34,13 +35,16 @@ const EXPIRY: Duration = Duration::from_secs(1);
 /// How often is looked for what is older than it has to be.
 const RETENTION: Duration = Duration::from_secs(3600);
 
+/// How often a console that shares its database looks whether its turn has come.
+const TURN: Duration = Duration::from_secs(5);
+
 /// How to serve.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The data folder.
-    pub data: PathBuf,
+    /// The data folder, and the database if that is elsewhere.
+    pub place: Where,
     /// Where people reach the console; the listen address if not given.
     pub public_url: Option<String>,
     /// Turns the development identity provider on.
@@ -79,7 +83,7 @@ pub fn serve(options: &Options) -> Result<(), Failure> {
     let listener = TcpListener::bind(options.listen)
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
         .map_err(|error| cannot_listen(options.listen, &error))?;
-    let folder = DataFolder::open_or_make(&options.data)?;
+    let folder = options.place.folder()?;
     let _lock = folder.lock()?;
     let store = signing_store(&folder, options)?;
     let kind = if options.dev {
@@ -87,7 +91,7 @@ pub fn serve(options: &Options) -> Result<(), Failure> {
     } else {
         Kind::Production
     };
-    data_folder::claim_kind(&store, &options.data, kind)?;
+    data_folder::claim_kind(&store, &options.place.named(), kind)?;
     if options.dev {
         store.write_now(dev_idp::keys::ensure)?;
     }
@@ -147,14 +151,14 @@ async fn run(
     )
     .with_rights(options.rights.clone());
     let (now, issuer, dev) = (clock.now(), app.page("/dev"), options.dev);
-    let link = public_url.clone();
+    let (link, console) = (public_url.clone(), app.store.console().to_owned());
     app.store
         .write(move |c| {
             meta::set(c, PUBLIC_URL, &link)?;
             if dev {
                 meta::set(c, dev_idp::ISSUER, &issuer)?;
             }
-            book::forget_waiters(c, now)
+            book::forget_waiters(c, now, &console)
         })
         .await?;
     if options.dev {
@@ -163,6 +167,9 @@ async fn run(
              It gives out identities at {public_url}/dev: anyone with this data folder can be anyone.\n  \
              Never put it in front of a real GitHub organisation.\n"
         );
+    }
+    if let Some(told) = app.store.attend(stopping.clone()) {
+        tokio::spawn(others::hear(app.clone(), told));
     }
     for url in &options.witnesses {
         let (store, clock) = (app.store.clone(), clock.clone());
@@ -231,7 +238,8 @@ async fn expire_tickets(app: App) {
     loop {
         tokio::time::sleep(EXPIRY).await;
         let now = app.clock.now();
-        match app.store.write(move |c| book::expire(c, now)).await {
+        let work = move |c: &Connection| Ok(book::expire(c, now)? + others::forget_lost(c, now)?);
+        match app.store.write(work).await {
             Ok(0) => {}
             Ok(_) => app.announce(),
             Err(error) => tracing::error!(%error, "tickets could not be ended"),
@@ -242,6 +250,11 @@ async fn expire_tickets(app: App) {
 async fn delete_old(app: App, keep: Keep) {
     loop {
         let now = app.clock.now();
+        if !app.store.leads() {
+            // Another console does it, unless it ends.
+            tokio::time::sleep(TURN).await;
+            continue;
+        }
         match app.store.write(move |c| retain(c, now, keep)).await {
             Ok(done) if done == Done::default() => {}
             Ok(done) => tracing::info!(?done, "what was older than it has to be was deleted"),

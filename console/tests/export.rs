@@ -368,6 +368,7 @@ async fn an_export_that_is_killed_again_and_again_leaves_nothing_out() {
     let export = |follow: bool| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
         command
+            .envs(common::database::environment(&data))
             .args(["ledger", "export", "--data"])
             .arg(&data)
             .arg("--state")

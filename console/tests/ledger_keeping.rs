@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::database::alter;
 use common::trail::{Trail, verify_folder};
 use common::{NOON, exchange};
 use countersign::clock::Millis;
@@ -11,7 +12,6 @@ use countersign::ledger::note::Note;
 use countersign::ledger::retain::{Done, Keep, retain};
 use countersign::ledger::verify::What;
 use countersign::ledger::{checkpoint, derive, health, hold, keys, read};
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 const DAY: Millis = 86_400_000;
@@ -113,17 +113,17 @@ fn bodies_go_first_and_days_last_and_the_rest_verifies() {
     assert!(report.is_good(), "{report}");
     assert_eq!(report.hashes_only, 20);
     // The same deletion without an entry that says so is an attack.
-    let behind = Connection::open(folder.path().join("countersign.db")).unwrap();
-    let newest: i64 = behind
-        .query_row(
-            "SELECT max(idx) FROM entries WHERE kind = 'record'",
-            [],
-            |row| row.get(0),
-        )
+    let newest: i64 = trail
+        .store
+        .read_now(|c| {
+            let sql = "SELECT max(idx) FROM entries WHERE kind = 'record'";
+            Ok(c.query_row(sql, [], |row| row.get(0))?)
+        })
         .unwrap();
-    behind
-        .execute("UPDATE entries SET leaf = NULL WHERE idx = ?1", [newest])
-        .unwrap();
+    alter(
+        folder.path(),
+        &format!("UPDATE entries SET leaf = NULL WHERE idx = {newest}"),
+    );
     let report = verify_folder(folder.path(), trail.key.verifier(), &[]);
     assert_eq!(
         (report.findings[0].what, report.findings[0].entry),

@@ -308,6 +308,7 @@ fn the_commands_say_what_they_found() {
         command.arg("ledger").args(args);
         if let Some(data) = data {
             command.arg("--data").arg(data);
+            command.envs(common::database::environment(data));
         }
         let output = command.output().unwrap();
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();

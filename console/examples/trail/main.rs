@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p countersign --example trail -- generate --data DIR --records 1000000
 //! cargo run --release -p countersign --example trail -- append --records 200000
+//! cargo run --release -p countersign --example trail -- append --records 200000 --database postgres://…
 //! ```
 //! The records are those of a gateway in their shape and size (about 1.5 KB as OTLP JSON, bodies
 //! included), the same ones each time. `append` prints what it measured, beside plain SQLite inserts
@@ -24,7 +25,7 @@ use countersign::intake::otlp::Encoding;
 use countersign::intake::record::records;
 use countersign::ledger::keeper::Signing;
 use countersign::ledger::{arrival, derive, entry, keys};
-use countersign::store::Store;
+use countersign::store::{Store, Target};
 use rusqlite::Connection;
 
 /// As the gateway sends them at most.
@@ -52,6 +53,9 @@ enum Command {
         /// Where; a folder of its own is made in it
         #[arg(long, default_value = ".")]
         within: PathBuf,
+        /// An empty PostgreSQL database to append to, instead of SQLite
+        #[arg(long)]
+        database: Option<Target>,
     },
 }
 
@@ -62,12 +66,16 @@ fn main() {
             records,
             senders,
             within,
-        } => append(&within, records, senders),
+            database,
+        } => append(&within, records, senders, database),
     }
 }
 
-fn open(data: &Path) -> Store {
-    let folder = DataFolder::open_or_make(data).unwrap();
+fn open(data: &Path, database: Option<Target>) -> Store {
+    let mut folder = DataFolder::open_or_make(data).unwrap();
+    if let Some(target) = database {
+        folder = folder.sharing(target);
+    }
     let store = folder.store().unwrap();
     let now = Clock::System.now();
     let key = keys::ensure(&store, &folder.signing_key(), now, Some("bench.ledger")).unwrap();
@@ -82,7 +90,7 @@ fn open(data: &Path) -> Store {
 }
 
 fn generate(data: &Path, wanted: usize) {
-    let store = open(data);
+    let store = open(data, None);
     let begun = Instant::now();
     let mut made = 0;
     while made < wanted {
@@ -113,7 +121,7 @@ fn catch_up(store: &Store) -> f64 {
     begun.elapsed().as_secs_f64()
 }
 
-fn append(within: &Path, wanted: usize, senders: usize) {
+fn append(within: &Path, wanted: usize, senders: usize, database: Option<Target>) {
     let batches: Arc<Vec<Vec<u8>>> = Arc::new(
         (0..wanted)
             .step_by(BATCH)
@@ -129,7 +137,7 @@ fn append(within: &Path, wanted: usize, senders: usize) {
     std::fs::create_dir_all(&place).unwrap();
     let plain = plain_inserts(&place.join("plain.db"), &batches, wanted);
     println!("plain SQLite inserts of the same bytes   {plain:>9.0} records/s");
-    let store = open(&place.join("ledger"));
+    let store = open(&place.join("ledger"), database.clone());
     let ledger = appends(&store, &batches, wanted, senders);
     println!(
         "ledger appends, decoded, hashed, signed  {ledger:>9.0} records/s  ({:.2} of plain)",
@@ -140,11 +148,8 @@ fn append(within: &Path, wanted: usize, senders: usize) {
     println!("left to index: {behind}, which took {took:.1} s more");
     let entries = store.read_now(entry::count).unwrap();
     assert_eq!(entries, wanted as i64 + 1, "every record, and the key");
+    let size = store.read_now(|c| Ok(c.size()?)).unwrap().unsigned_abs();
     store.close();
-    let size: u64 = std::fs::read_dir(place.join("ledger"))
-        .unwrap()
-        .map(|file| file.unwrap().metadata().unwrap().len())
-        .sum();
     println!(
         "on disk, with every index: {} bytes a record",
         size / wanted as u64

@@ -3,7 +3,7 @@
 //! [`ask`], [`look`] and [`leave`] are the caller's side; `decide` is the reviewer's. A waiter is
 //! named by a random id: only the newest waiter of a fingerprint can use its approval.
 
-use super::{Question, State, Step};
+use super::{Question, State, Step, others};
 use crate::clock::Millis;
 use crate::ledger::approval::{self, append_step};
 use crate::secret::random_id;
@@ -272,11 +272,15 @@ pub fn expire(c: &Connection, now: Millis) -> Result<usize, StoreError> {
     Ok(ended.len())
 }
 
-/// After a restart nobody waits any more: their connections ended with the console.
-pub fn forget_waiters(c: &Connection, now: Millis) -> Result<usize, StoreError> {
+/// After a restart nobody waits any more: their connections ended with the console. Of consoles that
+/// share a database each has a name, and the waiters' names begin with it.
+pub fn forget_waiters(c: &Connection, now: Millis, console: &str) -> Result<usize, StoreError> {
     let waiting: Vec<String> = c
-        .prepare("SELECT id FROM approvals WHERE waiter IS NOT NULL AND state = 'pending'")?
-        .query_map([], |row| row.get(0))?
+        .prepare(
+            "SELECT id FROM approvals WHERE state = 'pending' AND waiter IS NOT NULL
+               AND substr(waiter, 1, length(?1)) = ?1",
+        )?
+        .query_map([console], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for id in &waiting {
         note(
@@ -290,8 +294,9 @@ pub fn forget_waiters(c: &Connection, now: Millis) -> Result<usize, StoreError> 
         )?;
     }
     c.execute(
-        "UPDATE approvals SET waiter = NULL WHERE waiter IS NOT NULL",
-        [],
+        "UPDATE approvals SET waiter = NULL
+         WHERE waiter IS NOT NULL AND substr(waiter, 1, length(?1)) = ?1",
+        [console],
     )?;
     Ok(waiting.len())
 }
@@ -367,5 +372,5 @@ pub(super) fn note(
         text,
         entry
     ])?;
-    Ok(())
+    others::tell_changed(c, approval)
 }

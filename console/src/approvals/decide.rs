@@ -71,7 +71,8 @@ pub fn decide(
     }
     let added = c
         .prepare_cached(
-            "INSERT OR IGNORE INTO approval_votes (approval, who, at, why) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO approval_votes (approval, who, at, why) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO NOTHING",
         )?
         .execute(params![id, person.name, now, why])?;
     let voters: Vec<String> = c

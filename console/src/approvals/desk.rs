@@ -57,6 +57,15 @@ impl Desk {
         });
     }
 
+    /// Wakes everybody.
+    pub fn ring_all(&self) {
+        self.with(|seats| {
+            for place in seats.values().flatten() {
+                place.bell.notify_one();
+            }
+        });
+    }
+
     /// Sends away whoever waits for an exchange that has ended: Envoy does not cancel the call of a
     /// Wasm filter when the stream goes that the call was made for, but the filter records its end.
     pub fn ended(&self, exchanges: &[String]) {

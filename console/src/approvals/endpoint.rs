@@ -1,20 +1,23 @@
 //! `/ext_authz/*`: the HTTP contract between the gateway and the approval service, in the shape of
 //! Envoy's ext_authz HTTP service. 200 lets the request through, 403 does not and says why, and
-//! anything else means that no answer could be found.
+//! anything else means that no answer could be found (`x-countersign-decision: error`).
+//!
+//! The gateway puts its question into the body. Envoy's own `ext_authz` filter asks about the request
+//! that the call itself is, on the terms of its operator ([`super::plain`]).
 
 use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::Question;
 use super::book::{self, Caller, Standing, Verdict};
 use super::desk::Seat;
+use super::{Question, plain};
 use crate::clock::rfc3339;
 use crate::secret::random_id;
 use crate::store::StoreError;
@@ -24,65 +27,113 @@ use crate::web::App;
 const LONGEST_HOLD: Duration = Duration::from_secs(3600);
 
 /// Answers one approval request, at the latest when its hold ends.
-pub async fn authorize(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
-    let (question, raw, hold) = match read(&headers, &body) {
-        Ok(read) => read,
+pub async fn authorize(
+    State(app): State<App>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let asked = match headers.contains_key("x-countersign-fingerprint") {
+        true => of_gateway(&headers, &body),
+        false => plain::over_http(&method, &uri, &headers, &body),
+    };
+    match asked {
+        Ok(asked) => match hold_until_answered(&app, asked).await {
+            Ok(standing) => {
+                let told = Told::new(&app, standing);
+                let status = match told.granted {
+                    true => StatusCode::OK,
+                    false => StatusCode::FORBIDDEN,
+                };
+                let mut headers = HeaderMap::new();
+                for (name, value) in &told.facts {
+                    if let Ok(value) = HeaderValue::from_str(value) {
+                        headers.insert(*name, value);
+                    }
+                }
+                (status, headers, Json(told.body())).into_response()
+            }
+            Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, NO_DATABASE),
+        },
         Err(why) => {
             tracing::warn!(%why, "an approval request could not be read");
-            return problem(StatusCode::BAD_REQUEST, &why);
-        }
-    };
-    match hold_until_answered(&app, question, raw, hold).await {
-        Ok(standing) => answer(&app, standing),
-        Err(error) => {
-            tracing::error!(%error, "an approval request could not be answered");
-            problem(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the console's database did not answer",
-            )
+            problem(StatusCode::BAD_REQUEST, &why)
         }
     }
 }
 
-fn read(headers: &HeaderMap, body: &Bytes) -> Result<(Question, String, Duration), String> {
+/// What a caller is told when nothing can be written down.
+pub(super) const NO_DATABASE: &str = "the console's database did not answer";
+
+/// A question that has been read.
+pub(super) struct Asked {
+    pub question: Question,
+    /// As it came, for the database.
+    pub raw: String,
+    pub hold: Duration,
+}
+
+impl Asked {
+    /// Reads the question of a gateway, which may be held for `hold_ms` more.
+    pub fn read(text: &str, hold_ms: Option<u64>) -> Result<Self, String> {
+        let question = Question::read(text.as_bytes())?;
+        let hold = Duration::from_millis(hold_ms.unwrap_or(question.approval.hold_ms));
+        Ok(Self {
+            hold: hold.min(LONGEST_HOLD),
+            raw: text.to_owned(),
+            question,
+        })
+    }
+}
+
+fn of_gateway(headers: &HeaderMap, body: &Bytes) -> Result<Asked, String> {
     let raw = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8")?;
-    let question = Question::read(body)?;
     let header = |name: &str| -> Result<Option<&str>, String> {
         headers
             .get(name)
             .map(|value| value.to_str().map_err(|_| format!("{name} is not text")))
             .transpose()
     };
+    let hold_ms = match header("x-countersign-hold")? {
+        Some(text) => Some(
+            text.parse()
+                .map_err(|_| "x-countersign-hold is not a number of milliseconds")?,
+        ),
+        None => None,
+    };
+    let asked = Asked::read(raw, hold_ms)?;
     // A header that says something else than the body means that one of them is not the gateway's.
     for (name, inside) in [
-        ("x-countersign-exchange", &question.exchange),
-        ("x-countersign-fingerprint", &question.fingerprint),
+        ("x-countersign-exchange", &asked.question.exchange),
+        ("x-countersign-fingerprint", &asked.question.fingerprint),
     ] {
         if header(name)?.is_some_and(|outside| outside != inside) {
             return Err(format!("{name} is not what the body says"));
         }
     }
-    let milliseconds = match header("x-countersign-hold")? {
-        Some(text) => text
-            .parse()
-            .map_err(|_| "x-countersign-hold is not a number of milliseconds".to_owned())?,
-        None => question.approval.hold_ms,
-    };
-    let hold = Duration::from_millis(milliseconds).min(LONGEST_HOLD);
-    Ok((question, raw.to_owned(), hold))
+    Ok(asked)
 }
 
 /// Asks, and waits for a decision, the end of the hold, a newer caller, or the console's end.
-async fn hold_until_answered(
-    app: &App,
-    question: Question,
-    raw: String,
-    hold: Duration,
-) -> Result<Standing, StoreError> {
+pub(super) async fn hold_until_answered(app: &App, asked: Asked) -> Result<Standing, StoreError> {
+    let answered = wait(app, asked).await;
+    if let Err(error) = &answered {
+        tracing::error!(%error, "an approval request could not be answered");
+    }
+    answered
+}
+
+async fn wait(app: &App, asked: Asked) -> Result<Standing, StoreError> {
+    let Asked {
+        question,
+        raw,
+        hold,
+    } = asked;
     let deadline = Instant::now() + hold;
     let now = app.clock.now();
     let caller = Caller {
-        waiter: random_id()?,
+        waiter: format!("{}{}", app.store.console(), random_id()?),
         exchange: question.exchange.clone(),
         hold_until: now.saturating_add_unsigned(hold.as_millis().try_into().unwrap_or(u64::MAX)),
     };
@@ -157,71 +208,104 @@ impl Drop for Waiting {
     }
 }
 
-fn answer(app: &App, standing: Standing) -> Response {
-    let (status, decision, approval) = match &standing {
-        Standing::Granted(verdict) => (StatusCode::OK, "approved", &verdict.approval),
-        Standing::Refused(verdict) => (StatusCode::FORBIDDEN, "refused", &verdict.approval),
-        Standing::Pending { approval, .. } => (StatusCode::FORBIDDEN, "pending", approval),
-        Standing::Superseded { approval } => (StatusCode::FORBIDDEN, "superseded", approval),
-    };
-    let mut headers = HeaderMap::new();
-    set(&mut headers, "x-countersign-decision", decision);
-    set(&mut headers, "x-countersign-approval", approval);
-    let url = app.page(&format!("/approvals/{approval}"));
-    set(&mut headers, "x-countersign-approval-url", &url);
-    let reason = match &standing {
-        Standing::Granted(verdict) => {
-            decided(&mut headers, verdict);
-            format!("approved by {}", verdict.who)
-        }
-        Standing::Refused(verdict) => {
-            decided(&mut headers, verdict);
-            ticket(&mut headers, verdict.expires_at);
-            match &verdict.why {
-                Some(why) => why.clone(),
-                None => format!("refused by {}", verdict.who),
+/// How a request stands, as its caller is told.
+pub(super) struct Told {
+    pub granted: bool,
+    /// Names and values of headers.
+    pub facts: Vec<(&'static str, String)>,
+    pub reason: String,
+}
+
+impl Told {
+    pub fn new(app: &App, standing: Standing) -> Self {
+        let (granted, decision, approval) = match &standing {
+            Standing::Granted(verdict) => (true, "approved", &verdict.approval),
+            Standing::Refused(verdict) => (false, "refused", &verdict.approval),
+            Standing::Pending { approval, .. } => (false, "pending", approval),
+            Standing::Superseded { approval } => (false, "superseded", approval),
+        };
+        let url = app.page(&format!("/approvals/{approval}"));
+        let mut told = Self {
+            granted,
+            facts: Vec::new(),
+            reason: String::new(),
+        };
+        told.add("x-countersign-decision", decision);
+        told.add("x-countersign-approval", approval);
+        told.add("x-countersign-approval-url", &url);
+        told.reason = match &standing {
+            Standing::Granted(verdict) => {
+                told.decided(verdict);
+                format!("approved by {}", verdict.who)
             }
-        }
-        Standing::Pending { expires_at, .. } => {
-            ticket(&mut headers, *expires_at);
-            "no reviewer has decided yet; the same request passes once if it is approved before \
-             the ticket ends"
-                .to_owned()
-        }
-        Standing::Superseded { .. } => {
-            "the same request was sent again, and the newer one waits".to_owned()
-        }
-    };
-    (status, headers, Json(json!({ "reason": reason }))).into_response()
-}
+            Standing::Refused(verdict) => {
+                told.decided(verdict);
+                told.ticket(verdict.expires_at);
+                match &verdict.why {
+                    Some(why) => why.clone(),
+                    None => format!("refused by {}", verdict.who),
+                }
+            }
+            Standing::Pending { expires_at, .. } => {
+                told.ticket(*expires_at);
+                "no reviewer has decided yet; the same request passes once if it is approved before \
+                 the ticket ends"
+                    .to_owned()
+            }
+            Standing::Superseded { .. } => {
+                "the same request was sent again, and the newer one waits".to_owned()
+            }
+        };
+        told
+    }
 
-fn decided(headers: &mut HeaderMap, verdict: &Verdict) {
-    set(headers, "x-countersign-approver", &verdict.who);
-    set(headers, "x-countersign-approved-at", &rfc3339(verdict.at));
-}
+    /// The body: the gateway reads `reason`; who is behind Envoy's own filter reads all of it, and
+    /// GitHub's clients show `message`.
+    pub fn body(&self) -> Value {
+        let fact = |name: &str| {
+            let mut facts = self.facts.iter();
+            facts.find(|(n, _)| *n == name).map(|(_, v)| v.as_str())
+        };
+        let message = match (
+            fact("x-countersign-decision"),
+            fact("x-countersign-approval-url"),
+        ) {
+            (Some("pending"), Some(url)) => format!("{} ({url})", self.reason),
+            (Some("refused"), _) => format!(
+                "Refused by {}: {}",
+                fact("x-countersign-approver").unwrap_or_default(),
+                self.reason
+            ),
+            _ => self.reason.clone(),
+        };
+        json!({ "reason": self.reason, "message": message })
+    }
 
-fn ticket(headers: &mut HeaderMap, expires_at: i64) {
-    let seconds = expires_at.div_euclid(1000).to_string();
-    set(headers, "x-countersign-ticket-expires", &seconds);
-}
+    fn decided(&mut self, verdict: &Verdict) {
+        self.add("x-countersign-approver", &verdict.who);
+        self.add("x-countersign-approved-at", &rfc3339(verdict.at));
+    }
 
-/// Names of people may hold letters that a header cannot carry as they are.
-fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    let safe: String = value
-        .chars()
-        .map(|c| {
+    fn ticket(&mut self, expires_at: i64) {
+        let seconds = expires_at.div_euclid(1000).to_string();
+        self.add("x-countersign-ticket-expires", &seconds);
+    }
+
+    /// Names of people may hold letters that a header cannot carry as they are.
+    fn add(&mut self, name: &'static str, value: &str) {
+        let plain = |c: char| {
             if c.is_ascii_graphic() || c == ' ' {
                 c
             } else {
                 '?'
             }
-        })
-        .collect();
-    if let Ok(value) = HeaderValue::from_str(&safe) {
-        headers.insert(name, value);
+        };
+        self.facts.push((name, value.chars().map(plain).collect()));
     }
 }
 
+/// Neither yes nor no.
 fn problem(status: StatusCode, why: &str) -> Response {
-    (status, Json(json!({ "reason": why }))).into_response()
+    let decision = [("x-countersign-decision", "error")];
+    (status, decision, Json(json!({ "reason": why }))).into_response()
 }

@@ -14,10 +14,13 @@
 pub mod book;
 pub mod desk;
 pub mod endpoint;
+pub mod grpc;
+pub mod others;
 pub mod question;
 pub mod words;
 
 mod decide;
+mod plain;
 mod read;
 
 pub(crate) use decide::objection;

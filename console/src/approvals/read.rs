@@ -100,16 +100,20 @@ pub fn list(
     states: &[State],
     limit: u32,
 ) -> Result<Vec<Approval>, StoreError> {
-    let wanted = serde_json::to_string(&states.iter().map(|s| s.as_str()).collect::<Vec<_>>())
-        .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+    // Words of this program.
+    let wanted: Vec<String> = states.iter().map(|s| format!("'{}'", s.as_str())).collect();
+    let sql = format!(
+        "SELECT * FROM approvals
+         WHERE (CASE WHEN state IN ('pending', 'approved', 'refused') AND expires_at <= ?1
+                THEN 'expired' ELSE state END) IN ({})
+         ORDER BY asked_at DESC,
+           (SELECT min(approval_events.id) FROM approval_events WHERE approval = approvals.id) DESC
+         LIMIT ?2",
+        wanted.join(", ")
+    );
     let rows: Vec<_> = c
-        .prepare_cached(
-            "SELECT * FROM approvals
-             WHERE (CASE WHEN state IN ('pending', 'approved', 'refused') AND expires_at <= ?2
-                    THEN 'expired' ELSE state END) IN (SELECT value FROM json_each(?1))
-             ORDER BY asked_at DESC, rowid DESC LIMIT ?3",
-        )?
-        .query_map(sql::params![wanted, now, limit], from_row)?
+        .prepare_cached(&sql)?
+        .query_map(sql::params![now, limit], from_row)?
         .collect::<Result<_, _>>()?;
     rows.into_iter()
         .map(|row| {

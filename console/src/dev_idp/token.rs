@@ -1,7 +1,5 @@
 //! `countersign token`: a JSON Web Token signed with a development folder's key.
 
-use std::path::Path;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
@@ -9,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::ISSUER;
 use super::keys::{self, Algorithm};
 use crate::clock::Millis;
-use crate::data_folder::{self, DataFolder, Kind};
+use crate::data_folder::{self, Kind, Where};
 use crate::failure::Failure;
 use crate::secret::random_id;
 use crate::store::meta;
@@ -31,17 +29,17 @@ pub struct Claims {
     pub more: Vec<(String, Value)>,
 }
 
-/// Signs a token with the key of the development folder at `path`.
+/// Signs a token with the key of the development data at `place`.
 pub fn issue(
-    path: &Path,
+    place: &Where,
     now: Millis,
     algorithm: Algorithm,
     claims: Claims,
 ) -> Result<String, Failure> {
-    let store = DataFolder::open(path)?.store()?;
+    let store = place.store()?;
     let not_development = || {
         Failure::new(
-            format!("{} is not a development data folder", path.display()),
+            format!("{} is not a development data folder", place.named()),
             "Only `countersign serve --dev --data DIR` makes one; real identities come from your identity provider.",
         )
     };

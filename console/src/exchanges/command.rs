@@ -1,7 +1,5 @@
 //! `countersign ledger search`: the search bar on the command line.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -10,7 +8,7 @@ use super::search::{answered, search_and_count};
 use super::{Asked, Summary};
 use crate::client::Server;
 use crate::clock::{Clock, Millis, readable, rfc3339};
-use crate::data_folder::DataFolder;
+use crate::data_folder::Where;
 use crate::failure::Failure;
 use crate::people::access::{self, Looked, Way};
 use crate::web::text::{decision, grouped, shown_line};
@@ -34,9 +32,8 @@ pub struct Search {
     /// Print JSON, as GET /api/v1/exchanges gives it
     #[arg(long)]
     json: bool,
-    /// The console's data folder
-    #[arg(long, value_name = "DIR", required_unless_present = "server")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    place: Where,
     #[command(flatten)]
     server: Server,
 }
@@ -47,8 +44,8 @@ impl Search {
         // Read here as well: the mark under a mistake needs no console.
         let now = Clock::System.now();
         let query = parse(&self.query, now).map_err(|error| misread(&self.query, &error))?;
-        let found = match (self.server.client()?, &self.data) {
-            (Some(client), _) => {
+        let found = match self.server.client()? {
+            Some(client) => {
                 let limit = self.limit.to_string();
                 let parameters = [
                     ("q", self.query.as_str()),
@@ -58,8 +55,8 @@ impl Search {
                 let found: Option<Value> = client.json("/api/v1/exchanges", &parameters)?;
                 found.ok_or_else(|| Failure::plain("that console has no search"))?
             }
-            (None, Some(data)) => {
-                let store = DataFolder::open(data)?.store()?;
+            None => {
+                let store = self.place.store()?;
                 let after = match self.cursor.as_str() {
                     "" => None,
                     text => Some(super::Cursor::parse(text).ok_or_else(|| {
@@ -89,12 +86,6 @@ impl Search {
                     "next": page.next.map(|next| next.to_string()),
                     "query": words, "count": count, "count_is_complete": all,
                 })
-            }
-            (None, None) => {
-                return Err(Failure::new(
-                    "neither --data nor --server is given",
-                    "Give the console's data folder, or its address.",
-                ));
             }
         };
         Ok(match self.json {

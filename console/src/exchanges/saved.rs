@@ -54,7 +54,7 @@ pub enum NotSaved {
 pub fn list(c: &Connection, person: &str) -> Result<Vec<Saved>, StoreError> {
     Ok(c.prepare_cached(
         "SELECT id, owner, name, query, shared FROM saved_searches
-         WHERE owner = ?1 OR shared ORDER BY owner <> ?1, lower(name), owner LIMIT 500",
+         WHERE owner = ?1 OR shared <> 0 ORDER BY owner <> ?1, lower(name), owner LIMIT 500",
     )?
     .query_map([person], |row| {
         Ok(Saved {

@@ -3,7 +3,7 @@
 use roaring::RoaringBitmap;
 
 use super::Summary;
-use super::index::{Index, Kind, TooWide};
+use super::index::{Index, Kind, TooWide, last_with};
 use super::query::{Field, Pattern, Query, Side, Status, Term, Trait, Wanted, Words};
 use crate::clock::Millis;
 use crate::store::StoreError;
@@ -166,7 +166,7 @@ fn page(c: &Connection, plan: &Plan, asked: &Asked) -> Result<Found, SearchError
 /// A query, as far as sets answer it, and the words that are left.
 struct Plan {
     rows: RoaringBitmap,
-    words: Vec<(bool, String)>,
+    words: Vec<(bool, Words)>,
 }
 
 impl Plan {
@@ -178,7 +178,7 @@ impl Plan {
         for term in &query.terms {
             let found = match &term.wanted {
                 Wanted::Words(words) => {
-                    plan.words.push((term.negated, full_text(words)));
+                    plan.words.push((term.negated, words.clone()));
                     continue;
                 }
                 Wanted::Field(field, values) => of_field(index, term, *field, values)?,
@@ -327,9 +327,11 @@ fn exchanges_named(c: &Connection, pattern: &Pattern) -> Result<Option<RoaringBi
         return Ok(Some(Index(c).all()?));
     }
     let mut statement = c.prepare_cached(
-        "SELECT id, exchange FROM exchanges WHERE exchange >= ?1 ORDER BY exchange",
+        "SELECT id, exchange FROM exchanges WHERE exchange >= ?1 AND exchange <= ?2
+         ORDER BY exchange LIMIT ?3",
     )?;
-    let mut rows = statement.query([first])?;
+    let most = MOST as i64 + 1;
+    let mut rows = statement.query(params![first, last_with(first), most])?;
     let mut found = RoaringBitmap::new();
     let mut seen = 0;
     while let Some(row) = rows.next()? {
@@ -407,26 +409,9 @@ pub fn since(index: &Index<'_>, at: Millis) -> Result<RoaringBitmap, StoreError>
     Ok(found)
 }
 
-/// Words as an FTS5 query in which nothing else is special.
-fn full_text(words: &Words) -> String {
-    let text = words.text.replace(['"', '\0'], " ");
-    let star = if words.prefix { "*" } else { "" };
-    format!("\"{text}\"{star}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_of_a_word_is_syntax() {
-        let words = |text: &str, prefix| Words {
-            text: text.into(),
-            prefix,
-        };
-        assert_eq!(full_text(&words("a\" OR b\0", false)), "\"a  OR b \"");
-        assert_eq!(full_text(&words("NEAR(", true)), "\"NEAR(\"*");
-    }
 
     #[test]
     fn a_cursor_reads_back() {

@@ -12,7 +12,7 @@ use super::sink::{Sink, Taken, Target, Trouble};
 use super::{Encoder, Format};
 use crate::client::{Client, Server};
 use crate::clock::{Clock, Millis, parse_moment};
-use crate::data_folder::DataFolder;
+use crate::data_folder::Where;
 use crate::exchanges::command::read_query;
 use crate::failure::Failure;
 use crate::store::Store;
@@ -32,9 +32,8 @@ The cursor of the next record goes to standard error, or into the file of --stat
 was written or taken. An export that is cut off goes on there. A file of --output then has everything
 once; standard output and --to may get the last part twice, and nothing is left out.")]
 pub struct Export {
-    /// The console's data folder
-    #[arg(long, value_name = "DIR", required_unless_present = "server")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    place: Where,
     #[command(flatten)]
     server: Server,
     /// What to write
@@ -99,10 +98,10 @@ pub fn export(asked: &Export) -> Result<(), Failure> {
         Some(path) => read_state(path)?,
         None => (asked.after.unwrap_or(0), None),
     };
-    let result = match (asked.server.client()?, &asked.data) {
-        (Some(client), _) => remote(asked, &client, Output::open(asked, length)?, &mut cursor),
-        (None, Some(data)) => {
-            let store = DataFolder::open(data)?.store()?;
+    let result = match asked.server.client()? {
+        Some(client) => remote(asked, &client, Output::open(asked, length)?, &mut cursor),
+        None => {
+            let store = asked.place.store()?;
             match &asked.to {
                 Some(target) => {
                     let sink =
@@ -115,7 +114,6 @@ pub fn export(asked: &Export) -> Result<(), Failure> {
                 }
             }
         }
-        (None, None) => Err(Failure::plain("give --data or --server")),
     };
     eprintln!("cursor: {cursor}");
     result

@@ -16,7 +16,7 @@ use super::feed::{self, Item, Selection};
 use super::{Encoder, Format, report};
 use crate::approvals;
 use crate::clock::{Clock, Millis, parse_moment, rfc3339};
-use crate::data_folder::DataFolder;
+use crate::data_folder::Where;
 use crate::exchanges::command::read_query;
 use crate::failure::Failure;
 use crate::intake::record::text;
@@ -32,9 +32,8 @@ const PAGE: u32 = 500;
 Example:
   countersign ledger evidence --data ./data --from 2026-05-01 --to 2026-06-01 --user ci-runner --out may.zip")]
 pub struct Evidence {
-    /// The console's data folder
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[command(flatten)]
+    place: Where,
     /// At or after this time: 2026-05-01, 2026-05-01T13:00Z, or an age such as 2h or 3d
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
@@ -82,7 +81,7 @@ pub fn evidence(asked: &Evidence) -> Result<(), Failure> {
         until: moment(&asked.to)?,
         query: read_query(asked.query.as_deref(), now)?,
     };
-    let store = DataFolder::open(&asked.data)?.store()?;
+    let store = asked.place.store()?;
     let unwritable = |error: String| Failure::plain(format!("{}: {error}", asked.out.display()));
     let file = File::create_new(&asked.out).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => Failure::new(

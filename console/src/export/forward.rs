@@ -109,6 +109,10 @@ impl Forward {
     fn run(&mut self) {
         let mut pause = PAUSE.0;
         while !self.is_stopping() {
+            if !self.store.leads() {
+                self.wait(IDLE);
+                continue;
+            }
             match self.round() {
                 Ok(true) => pause = PAUSE.0,
                 Ok(false) => {

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::otlp::Encoding;
 use super::{LARGEST_BATCH, record};
+use crate::approvals::others;
 use crate::ledger::arrival::{self, Kept};
 use crate::store::StoreError;
 use crate::web::App;
@@ -55,8 +56,13 @@ pub async fn take(State(app): State<App>, request: Request) -> Response {
     let kept = if records.is_empty() {
         Ok(Kept::default())
     } else {
+        let told = ended.clone();
         app.store
-            .try_write(move |c| arrival::keep(c, now, &records))
+            .try_write(move |c| {
+                let kept = arrival::keep(c, now, &records)?;
+                others::tell_ended(c, &told)?;
+                Ok(kept)
+            })
             .await
     };
     match kept {

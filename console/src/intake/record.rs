@@ -61,6 +61,9 @@ pub struct Record {
     pub bodies: Vec<Body>,
 }
 
+/// The longest id of an exchange or a worker: an index has to hold it.
+const LONGEST_ID: usize = 512;
+
 /// One log record with the resource and the scope it came under; the previous version of the
 /// database stored it so.
 #[derive(Serialize, Deserialize)]
@@ -116,11 +119,14 @@ fn record(
             return Err(format!("`{name}` is not an event of Countersign"));
         }
     };
-    let about = text(&attributes, needed).ok_or_else(|| format!("a record without {needed}"))?;
-    let ended = (half == Some(Half::Outcome)).then(|| about.to_owned());
-    let worker = text(&attributes, "countersign.worker.id")
-        .ok_or("a record without countersign.worker.id")?
-        .to_owned();
+    let id = |key: &str| match text(&attributes, key) {
+        None => Err(format!("a record without {key}")),
+        Some(id) if id.len() > LONGEST_ID => Err(format!("{key} has more than {LONGEST_ID} bytes")),
+        Some(id) => Ok(id.to_owned()),
+    };
+    let about = id(needed)?;
+    let ended = (half == Some(Half::Outcome)).then_some(about);
+    let worker = id("countersign.worker.id")?;
     let seq = attributes
         .get("countersign.worker.seq")
         .and_then(Value::as_i64)

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::clock::{Millis, parse_duration};
+use crate::data_folder::Where;
 use crate::exchanges::command::Search;
 use crate::export::command::Export;
 use crate::export::evidence::Evidence;
@@ -52,9 +53,8 @@ pub enum Ledger {
 
 #[derive(Args)]
 pub struct Data {
-    /// The console's data folder
-    #[arg(long, value_name = "DIR")]
-    pub(super) data: PathBuf,
+    #[command(flatten)]
+    pub(super) place: Where,
 }
 
 #[derive(Args)]
@@ -62,12 +62,11 @@ pub struct Data {
 Example:
   countersign ledger verify trail.ndjson --key auditor/ledger.vkey --checkpoint auditor/last-month.txt")]
 pub struct Verify {
-    /// The export to check
-    #[arg(required_unless_present = "data", conflicts_with = "data")]
+    /// The export to check; without it, the data folder or database, with every table in it
+    #[arg(conflicts_with = "data")]
     pub(super) export: Option<PathBuf>,
-    /// The data folder to check, with every table in it
-    #[arg(long, value_name = "DIR")]
-    pub(super) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) place: Where,
     /// The public key to trust: `countersign ledger keys show`, or a file with it
     #[arg(long, value_name = "FILE|VKEY")]
     pub(super) key: String,
@@ -81,9 +80,8 @@ pub struct Verify {
 
 #[derive(Args)]
 pub struct Proof {
-    /// The console's data folder
-    #[arg(long, value_name = "DIR")]
-    pub(super) data: PathBuf,
+    #[command(flatten)]
+    pub(super) place: Where,
     /// The entry whose inclusion is proven
     #[arg(long, value_name = "INDEX", required_unless_present = "from")]
     pub(super) entry: Option<i64>,
@@ -103,9 +101,8 @@ pub enum Keys {
     Show(Data),
     /// Take a new key into use; a running console goes on with it
     Rotate {
-        /// The console's data folder
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
+        #[command(flatten)]
+        place: Where,
         /// The signing key, if it is not in the data folder
         #[arg(long, value_name = "FILE", env = "COUNTERSIGN_SIGNING_KEY")]
         signing_key: Option<PathBuf>,
@@ -117,9 +114,8 @@ pub enum Keys {
 
 #[derive(Args)]
 pub struct Retain {
-    /// The console's data folder
-    #[arg(long, value_name = "DIR")]
-    pub(super) data: PathBuf,
+    #[command(flatten)]
+    pub(super) place: Where,
     /// Delete bodies that are older
     #[arg(long, value_name = "AGE", value_parser = parse_duration, required_unless_present = "periods_after")]
     pub(super) bodies_after: Option<Millis>,
@@ -132,9 +128,8 @@ pub struct Retain {
 pub enum Hold {
     /// Put a hold on; prints its id
     Add {
-        /// The console's data folder
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
+        #[command(flatten)]
+        place: Where,
         /// Subject or e-mail address
         #[arg(long)]
         user: Option<String>,
@@ -164,9 +159,8 @@ pub enum Hold {
     Remove {
         /// The hold
         id: String,
-        /// The console's data folder
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
+        #[command(flatten)]
+        place: Where,
         /// Why, for the record
         #[arg(long)]
         reason: String,
@@ -180,9 +174,8 @@ pub enum Hold {
 
 #[derive(Args)]
 pub struct Status {
-    /// The console's data folder
-    #[arg(long, value_name = "DIR")]
-    pub(super) data: PathBuf,
+    #[command(flatten)]
+    pub(super) place: Where,
     /// Print it as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -190,9 +183,8 @@ pub struct Status {
 
 #[derive(Args)]
 pub struct Bundle {
-    /// The console's data folder
-    #[arg(long, value_name = "DIR")]
-    pub(super) data: PathBuf,
+    #[command(flatten)]
+    pub(super) place: Where,
     /// The file to write
     #[arg(long, short, value_name = "FILE")]
     pub(super) output: PathBuf,

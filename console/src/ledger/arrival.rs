@@ -1,12 +1,13 @@
 //! Records of gateways on their way in: each is taken once, whatever the gateway sends again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::entry::{append_at, count};
+use super::body;
+use super::entry::{append_many, count};
 use crate::clock::Millis;
 use crate::intake::record::Record;
 use crate::store::StoreError;
-use crate::store::sql::{Connection, OptionalExtension, params};
+use crate::store::sql::{Connection, OptionalExtension, ToSql, Value, params};
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Kept {
 /// Where a worker's numbers stand.
 struct Worker {
     id: i64,
+    /// Its highest number before this batch.
+    before: i64,
     highest: i64,
     /// Numbers that are new with this batch.
     fresh: i64,
@@ -31,7 +34,9 @@ struct Worker {
 pub fn keep(c: &Connection, now: Millis, records: &[Record]) -> Result<Kept, StoreError> {
     let mut kept = Kept::default();
     let mut workers: HashMap<&str, Worker> = HashMap::new();
-    let mut index = count(c)?;
+    let mut numbers: HashSet<(i64, i64)> = HashSet::new();
+    let mut seen: HashSet<(i64, i64, &[u8])> = HashSet::new();
+    let mut new: Vec<(i64, &Record)> = Vec::with_capacity(records.len());
     for record in records {
         let worker = match workers.entry(&record.worker) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
@@ -39,37 +44,63 @@ pub fn keep(c: &Connection, now: Millis, records: &[Record]) -> Result<Kept, Sto
                 place.insert(worker(c, now, &record.worker)?)
             }
         };
-        let number_is_new = record.seq > worker.highest || !number_known(c, worker.id, record.seq)?;
-        let new = c
-            .prepare_cached(
-                "INSERT INTO arrivals (worker, seq, digest, entry) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO NOTHING",
-            )?
-            .execute(params![worker.id, record.seq, record.digest, index])?;
-        if new == 0 {
+        // Beyond the highest number nothing is known.
+        let ask = record.seq <= worker.before;
+        let there = !seen.insert((worker.id, record.seq, record.digest.as_slice()))
+            || (ask && record_known(c, worker.id, record)?);
+        if there {
             kept.duplicates += 1;
             continue;
         }
+        let number_is_new = numbers.insert((worker.id, record.seq))
+            && !(ask && number_known(c, worker.id, record.seq)?);
         worker.highest = worker.highest.max(record.seq);
         worker.fresh += i64::from(number_is_new);
         worker.dropped = worker.dropped.max(record.dropped);
-        append_at(c, index, now, record.kind, &record.value)?;
-        for body in &record.bodies {
-            body.keep(c, index)?;
-        }
         kept.stored += 1;
-        index += 1;
+        new.push((worker.id, record));
     }
+    append(c, now, &new)?;
     if kept.stored > 0 {
         for worker in workers.values() {
             c.prepare_cached(
-                "UPDATE workers SET last_at = max(last_at, ?2), highest = ?3, records = records + ?4,
-                   dropped = max(dropped, ?5) WHERE id = ?1",
+                "UPDATE workers SET last_at = CASE WHEN last_at < ?2 THEN ?2 ELSE last_at END,
+                   highest = ?3, records = records + ?4,
+                   dropped = CASE WHEN dropped < ?5 THEN ?5 ELSE dropped END WHERE id = ?1",
             )?
-            .execute(params![worker.id, now, worker.highest, worker.fresh, worker.dropped])?;
+            .execute(params![
+                worker.id,
+                now,
+                worker.highest,
+                worker.fresh,
+                worker.dropped
+            ])?;
         }
     }
     Ok(kept)
+}
+
+/// Appends what is new, each record with the id of its worker.
+fn append(c: &Connection, now: Millis, new: &[(i64, &Record)]) -> Result<(), StoreError> {
+    let first = count(c)?;
+    let indexed = || (first..).zip(new);
+    let arrivals: Vec<Vec<Value<'_>>> = indexed()
+        .map(|(index, (worker, record))| {
+            vec![
+                worker.to_sql(),
+                record.seq.to_sql(),
+                record.digest.to_sql(),
+                Value::Integer(index),
+            ]
+        })
+        .collect();
+    c.prepare_cached("INSERT INTO arrivals (worker, seq, digest, entry) VALUES (?1, ?2, ?3, ?4)")?
+        .execute_many(&arrivals)?;
+    let entries = indexed().map(|(index, (_, record))| (index, record.kind, record.value.as_str()));
+    append_many(c, now, entries)?;
+    let bodies = indexed()
+        .flat_map(|(index, (_, record))| record.bodies.iter().map(move |body| (index, body)));
+    body::keep_many(c, bodies)
 }
 
 fn worker(c: &Connection, now: Millis, name: &str) -> Result<Worker, StoreError> {
@@ -78,6 +109,7 @@ fn worker(c: &Connection, now: Millis, name: &str) -> Result<Worker, StoreError>
         .query_row([name], |row| {
             Ok(Worker {
                 id: row.get(0)?,
+                before: row.get(1)?,
                 highest: row.get(1)?,
                 fresh: 0,
                 dropped: 0,
@@ -95,6 +127,7 @@ fn worker(c: &Connection, now: Millis, name: &str) -> Result<Worker, StoreError>
         .query_row(params![name, now], |row| row.get(0))?;
     Ok(Worker {
         id,
+        before: 0,
         highest: 0,
         fresh: 0,
         dropped: 0,
@@ -106,4 +139,11 @@ fn number_known(c: &Connection, worker: i64, seq: i64) -> Result<bool, StoreErro
         c.prepare_cached("SELECT EXISTS (SELECT 1 FROM arrivals WHERE worker = ?1 AND seq = ?2)")?
             .query_row([worker, seq], |row| row.get(0))?,
     )
+}
+
+fn record_known(c: &Connection, worker: i64, record: &Record) -> Result<bool, StoreError> {
+    Ok(c.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM arrivals WHERE worker = ?1 AND seq = ?2 AND digest = ?3)",
+    )?
+    .query_row(params![worker, record.seq, record.digest], |row| row.get(0))?)
 }

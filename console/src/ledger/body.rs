@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::entry::Hash;
 use crate::store::StoreError;
-use crate::store::sql::{Connection, OptionalExtension, params};
+use crate::store::sql::{Connection, OptionalExtension, ToSql, Value as SqlValue};
 
 /// Attributes of a record that are bodies, if they are text.
 pub const KEYS: &[&str] = &["countersign.request.body", "countersign.response.body"];
@@ -65,23 +65,37 @@ impl Body {
 
     /// Keeps the body, or notes that entry `index` has it too.
     pub fn keep(&self, c: &Connection, index: i64) -> Result<(), StoreError> {
-        let (codec, data) = match &self.packed {
-            Some(packed) => (Codec::Zstd, packed),
-            None => (Codec::Plain, &self.plain),
-        };
-        c.prepare_cached(
-            "INSERT INTO bodies (sha256, size, codec, data, last_entry) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (sha256) DO UPDATE SET last_entry = max(last_entry, excluded.last_entry)",
-        )?
-        .execute(params![
-            self.sha256,
-            self.size as i64,
-            codec as i64,
-            data,
-            index
-        ])?;
-        Ok(())
+        keep_many(c, [(index, self)].into_iter())
     }
+}
+
+/// Keeps bodies of entries, each once.
+pub(super) fn keep_many<'a>(
+    c: &Connection,
+    bodies: impl Iterator<Item = (i64, &'a Body)>,
+) -> Result<(), StoreError> {
+    let rows: Vec<Vec<SqlValue<'_>>> = bodies
+        .map(|(index, body)| {
+            let (codec, data) = match &body.packed {
+                Some(packed) => (Codec::Zstd, packed),
+                None => (Codec::Plain, &body.plain),
+            };
+            vec![
+                body.sha256.to_sql(),
+                SqlValue::Integer(body.size as i64),
+                SqlValue::Integer(codec as i64),
+                data.to_sql(),
+                SqlValue::Integer(index),
+            ]
+        })
+        .collect();
+    c.prepare_cached(
+        "INSERT INTO bodies (sha256, size, codec, data, last_entry) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (sha256) DO UPDATE SET last_entry = excluded.last_entry
+           WHERE excluded.last_entry > bodies.last_entry",
+    )?
+    .execute_many(&rows)?;
+    Ok(())
 }
 
 #[derive(Clone, Copy)]

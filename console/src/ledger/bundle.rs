@@ -165,10 +165,9 @@ fn write_entries<W: Write>(
     let mut known = HashSet::new();
     let mut pending: Vec<Hash> = Vec::new();
     let mut pending_from = 0;
-    let mut statement = c.prepare("SELECT idx, at, kind, leaf, hash FROM entries ORDER BY idx")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let entry = Entry::from_row(&row)?;
+    let sql = "SELECT idx, at, kind, leaf, hash FROM entries ORDER BY idx";
+    c.scan::<WriteError>(sql, &[], |row| {
+        let entry = Entry::from_row(row)?;
         let wanted = match selection {
             Selection::All => true,
             Selection::Entries(wanted) => {
@@ -184,7 +183,7 @@ fn write_entries<W: Write>(
             if pending.len() == HASHES {
                 out.line(&hashes(pending_from, &mut pending))?;
             }
-            continue;
+            return Ok(true);
         }
         if !pending.is_empty() {
             out.line(&hashes(pending_from, &mut pending))?;
@@ -205,7 +204,8 @@ fn write_entries<W: Write>(
             hash: hex(&entry.hash),
             leaf: entry.leaf,
         })?;
-    }
+        Ok(true)
+    })?;
     if !pending.is_empty() {
         out.line(&hashes(pending_from, &mut pending))?;
     }
@@ -342,9 +342,7 @@ fn insert(c: &Connection, line: &Line) -> Result<(), String> {
                 .map_err(|error| error.to_string())?;
         }
         Line::Seal { size, line } => {
-            c.prepare_cached("INSERT OR REPLACE INTO seals (size, line) VALUES (?1, ?2)")
-                .and_then(|mut statement| statement.execute(params![size, line]))
-                .map_err(said)?;
+            seal::keep(c, *size, line).map_err(said)?;
         }
     }
     Ok(())

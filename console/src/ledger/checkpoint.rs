@@ -35,8 +35,11 @@ fn from_row(row: &Row<'_>) -> sql::Result<Stored> {
 /// Keeps a checkpoint. One that is there for the same size is replaced: a rotation's has one more
 /// signature.
 pub(super) fn insert(c: &Connection, size: i64, at: Millis, note: &str) -> Result<(), StoreError> {
-    c.prepare_cached("INSERT OR REPLACE INTO checkpoints (size, at, note) VALUES (?1, ?2, ?3)")?
-        .execute(params![size, at, note])?;
+    c.prepare_cached(
+        "INSERT INTO checkpoints (size, at, note) VALUES (?1, ?2, ?3)
+         ON CONFLICT (size) DO UPDATE SET at = excluded.at, note = excluded.note",
+    )?
+    .execute(params![size, at, note])?;
     Ok(())
 }
 

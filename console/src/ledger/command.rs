@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter};
-use std::path::Path;
 use std::process::ExitCode;
 
 use base64::Engine;
@@ -16,11 +15,10 @@ use super::retain::{Keep, retain};
 use super::verify::{Against, Report, verify};
 use super::{bundle, checkpoint, derive, health, hold, keys, read, tree};
 use crate::clock::{Clock, Millis, parse_moment, readable};
-use crate::data_folder::DataFolder;
 use crate::export::command::export;
 use crate::export::evidence::evidence;
 use crate::failure::Failure;
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, StoreError};
 
 /// Does it.
 pub fn run(
@@ -30,8 +28,8 @@ pub fn run(
     let now = Clock::System.now();
     match asked {
         Ledger::Verify(asked) => return run_verify(&asked, print),
-        Ledger::Checkpoint(Data { data }) => {
-            let newest = open(&data)?.read_now(checkpoint::newest)?;
+        Ledger::Checkpoint(Data { place }) => {
+            let newest = place.store()?.read_now(checkpoint::newest)?;
             let newest = newest.ok_or_else(nothing_signed)?;
             print(newest.note.trim_end())?;
         }
@@ -42,7 +40,7 @@ pub fn run(
                 bodies: asked.bodies_after,
                 periods: asked.periods_after,
             };
-            let store = open(&asked.data)?;
+            let store = asked.place.store()?;
             let done = store.write_now(move |c| retain(c, now, keep))?;
             store.close();
             print(&format!(
@@ -55,7 +53,7 @@ pub fn run(
         Ledger::Export(asked) => export(&asked)?,
         Ledger::Evidence(asked) => evidence(&asked)?,
         Ledger::Status(asked) => {
-            let health = open(&asked.data)?.read_now(|c| health::health(c, now))?;
+            let health = asked.place.store()?.read_now(|c| health::health(c, now))?;
             if asked.json {
                 let text = serde_json::to_string_pretty(&health);
                 print(&text.map_err(|error| Failure::plain(error.to_string()))?)?;
@@ -64,7 +62,7 @@ pub fn run(
             }
         }
         Ledger::Bundle(asked) => {
-            let store = open(&asked.data)?;
+            let store = asked.place.store()?;
             let failed = |error: std::io::Error| {
                 Failure::plain(format!(
                     "{} cannot be written: {error}",
@@ -81,10 +79,6 @@ pub fn run(
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn open(data: &Path) -> Result<Store, Failure> {
-    DataFolder::open(data)?.store()
 }
 
 fn nothing_signed() -> Failure {
@@ -120,22 +114,23 @@ fn run_verify(
         derived: false,
         selection: false,
     };
-    let report: Report = match (&asked.data, &asked.export) {
-        (Some(data), _) => {
-            let folder = DataFolder::open(data)?;
+    let report: Report = match &asked.export {
+        None => {
             against.derived = true;
-            against.beside = folder.checkpoints().notes().map_err(|error| {
-                let path = folder.checkpoints().path().display().to_string();
-                Failure::plain(format!("{path}: {error}"))
-            })?;
+            if let Some(folder) = asked.place.known_folder()? {
+                against.beside = folder.checkpoints().notes().map_err(|error| {
+                    let path = folder.checkpoints().path().display().to_string();
+                    Failure::plain(format!("{path}: {error}"))
+                })?;
+            }
             // A note that a crash cut off says nothing.
             against.beside.retain(|note| Note::parse(note).is_ok());
-            let connection = store::read_only(&folder.database())?;
+            let connection = store::read_only(&asked.place.place()?)?;
             // One snapshot, while a console may go on.
             let snapshot = connection.snapshot().map_err(StoreError::from)?;
             verify(&snapshot, &against)?
         }
-        (None, Some(export)) => {
+        Some(export) => {
             let file = File::open(export)
                 .map_err(|error| Failure::plain(format!("{}: {error}", export.display())))?;
             let scratch = store::Scratch::new()?;
@@ -143,7 +138,6 @@ fn run_verify(
             against.selection = read.selection;
             verify(&read.connection, &against)?
         }
-        (None, None) => return Err(Failure::plain("neither an export nor --data is given")),
     };
     if asked.json {
         let text = serde_json::to_string_pretty(&report);
@@ -172,7 +166,7 @@ fn read_key(text: &str) -> Result<Verifier, Failure> {
 }
 
 fn proof(asked: &Proof) -> Result<String, Failure> {
-    let store = open(&asked.data)?;
+    let store = asked.place.store()?;
     let newest = store
         .read_now(checkpoint::newest)?
         .map(|newest| newest.size);
@@ -225,8 +219,8 @@ fn run_keys(
     print: impl Fn(&str) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     match asked {
-        Keys::List(Data { data }) => {
-            for key in open(&data)?.read_now(keys::announced)? {
+        Keys::List(Data { place }) => {
+            for key in place.store()?.read_now(keys::announced)? {
                 print(&format!(
                     "{}\t{}\tentry {}\t{}",
                     readable(key.at),
@@ -236,20 +230,31 @@ fn run_keys(
                 ))?;
             }
         }
-        Keys::Show(Data { data }) => {
-            let last = open(&data)?.read_now(keys::announced)?.pop();
+        Keys::Show(Data { place }) => {
+            let last = place.store()?.read_now(keys::announced)?.pop();
             print(&last.ok_or_else(nothing_signed)?.verifier.to_string())?;
         }
         Keys::Rotate {
-            data,
+            place,
             signing_key,
             lost,
         } => {
-            let folder = DataFolder::open(&data)?;
-            let store = folder.store()?;
-            let file = signing_key.map_or_else(|| folder.signing_key(), keys::KeyFile::at);
+            let folder = place.known_folder()?;
+            let store = place.store()?;
+            let file = match (signing_key, &folder) {
+                (Some(path), _) => keys::KeyFile::at(path),
+                (None, Some(folder)) => folder.signing_key(),
+                (None, None) => {
+                    return Err(Failure::new(
+                        "where the signing key is has to be said",
+                        "Give the folder of a console with --data DIR, or the file with --signing-key FILE.",
+                    ));
+                }
+            };
             let new = keys::rotate(&store, &file, now, lost)?;
-            checkpoint::catch_up(&store, &folder.checkpoints())?;
+            if let Some(folder) = &folder {
+                checkpoint::catch_up(&store, &folder.checkpoints())?;
+            }
             print(&new.to_string())?;
         }
     }
@@ -263,7 +268,7 @@ fn run_hold(
 ) -> Result<(), Failure> {
     match asked {
         Hold::Add {
-            data,
+            place,
             user,
             session,
             exchange,
@@ -285,17 +290,19 @@ fn run_hold(
                 from: moment(from)?,
                 until: moment(until)?,
             };
-            let id = open(&data)?.write_now(move |c| hold::add(c, now, &filter, &reason, &who))?;
+            let id = place
+                .store()?
+                .write_now(move |c| hold::add(c, now, &filter, &reason, &who))?;
             print(&id)?;
         }
         Hold::Remove {
             id,
-            data,
+            place,
             reason,
             who,
         } => {
             let wanted = id.clone();
-            let store = open(&data)?;
+            let store = place.store()?;
             if !store.write_now(move |c| hold::lift(c, now, &wanted, &reason, &who))? {
                 return Err(Failure::new(
                     format!("there is no hold `{id}` that stands"),
@@ -303,8 +310,8 @@ fn run_hold(
                 ));
             }
         }
-        Hold::List(Data { data }) => {
-            for hold in open(&data)?.read_now(|c| hold::list(c, false))? {
+        Hold::List(Data { place }) => {
+            for hold in place.store()?.read_now(|c| hold::list(c, false))? {
                 let lifted = hold.lifted_at.map_or_else(
                     || "stands".to_owned(),
                     |at| format!("lifted {}", readable(at)),

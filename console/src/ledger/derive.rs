@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::entry::{Kind, count};
 use super::read;
 use crate::exchanges;
-use crate::store::sql::Connection;
+use crate::store::sql::{Connection, Engine};
 use crate::store::{StoreError, meta};
 
 /// Where the position stands in `meta`.
@@ -70,11 +70,10 @@ pub fn reset(c: &Connection) -> Result<(), StoreError> {
     for table in exchanges::derive::TABLES {
         c.execute(&format!("DELETE FROM {table}"), [])?;
     }
-    c.execute(
-        "INSERT INTO search_words (search_words) VALUES ('delete-all')",
-        [],
-    )?;
-    // Rows of exchanges are counted from 1 again.
-    c.execute("DELETE FROM sqlite_sequence WHERE name = 'exchanges'", [])?;
+    exchanges::index::full_text::clear(c)?;
+    if c.engine() == Engine::Sqlite {
+        // Rows of exchanges are counted from 1 again.
+        c.execute("DELETE FROM sqlite_sequence WHERE name = 'exchanges'", [])?;
+    }
     meta::set(c, DERIVED_TO, "0")
 }

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Millis;
 use crate::store::StoreError;
-use crate::store::sql::{self, Connection, params};
+use crate::store::sql::{self, Connection, ToSql};
 
 /// A hash of the tree.
 pub type Hash = [u8; 32];
@@ -98,22 +98,42 @@ pub fn count(c: &Connection) -> Result<i64, StoreError> {
 /// Appends an entry inside the caller's transaction and returns its index.
 pub fn append(c: &Connection, now: Millis, kind: Kind, value: &Value) -> Result<i64, StoreError> {
     let index = count(c)?;
-    append_at(c, index, now, kind, &value.to_string())?;
+    append_many(
+        c,
+        now,
+        [(index, kind, value.to_string().as_str())].into_iter(),
+    )?;
     Ok(index)
 }
 
-/// As [`append`], for a caller that keeps count.
-pub(super) fn append_at(
+/// Appends entries at the places that are given, which follow on what is there.
+pub(super) fn append_many<'a>(
     c: &Connection,
-    index: i64,
     now: Millis,
-    kind: Kind,
-    value: &str,
+    entries: impl Iterator<Item = (i64, Kind, &'a str)>,
 ) -> Result<(), StoreError> {
-    let leaf = leaf(index, now, kind, value);
+    let leaves: Vec<(i64, Kind, String, Hash)> = entries
+        .map(|(index, kind, value)| {
+            let leaf = leaf(index, now, kind, value);
+            let hash = leaf_hash(leaf.as_bytes());
+            (index, kind, leaf, hash)
+        })
+        .collect();
+    let rows: Vec<Vec<sql::Value<'_>>> = leaves
+        .iter()
+        .map(|(index, kind, leaf, hash)| {
+            vec![
+                index.to_sql(),
+                now.to_sql(),
+                kind.to_sql(),
+                leaf.to_sql(),
+                hash.to_sql(),
+            ]
+        })
+        .collect();
     c.prepare_cached(
         "INSERT INTO entries (idx, at, kind, leaf, hash) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
-    .execute(params![index, now, kind, leaf, leaf_hash(leaf.as_bytes())])?;
+    .execute_many(&rows)?;
     Ok(())
 }

@@ -128,8 +128,8 @@ pub fn health(c: &Connection, now: Millis) -> Result<Health, StoreError> {
 fn gaps(c: &Connection, worker: i64) -> Result<Vec<(i64, i64)>, StoreError> {
     Ok(c.prepare_cached(
         "SELECT before + 1, seq - 1 FROM
-           (SELECT seq, lag(seq, 1, 0) OVER (ORDER BY seq) AS before
-            FROM arrivals WHERE worker = ?1)
+           (SELECT seq, coalesce(lag(seq) OVER (ORDER BY seq), 0) AS before
+            FROM arrivals WHERE worker = ?1) AS numbers
          WHERE seq > before + 1 LIMIT ?2",
     )?
     .query_map([worker, NAMED], |row| Ok((row.get(0)?, row.get(1)?)))?

@@ -121,9 +121,9 @@ fn from_row(row: &Row<'_>) -> sql::Result<(String, Hold)> {
 pub fn list(c: &Connection, standing: bool) -> Result<Vec<Hold>, StoreError> {
     let rows: Vec<(String, Hold)> = c
         .prepare_cached(
-            "SELECT * FROM holds WHERE NOT ?1 OR lifted_at IS NULL ORDER BY added_at, id",
+            "SELECT * FROM holds WHERE ?1 = 0 OR lifted_at IS NULL ORDER BY added_at, id",
         )?
-        .query_map([standing], from_row)?
+        .query_map([i64::from(standing)], from_row)?
         .collect::<Result<_, _>>()?;
     rows.into_iter()
         .map(|(filter, mut hold)| {

@@ -8,11 +8,11 @@
 use super::checkpoint::{self, CheckpointFile};
 use super::entry::{Hash, count};
 use super::keys::{KeyFile, announced};
-use super::note::{Checkpoint, NoteKey};
+use super::note::{Checkpoint, NoteKey, Verifier};
 use super::tree::{self, Edge};
 use super::{derive, seal};
 use crate::clock::{Clock, Millis};
-use crate::store::sql::{Connection, params};
+use crate::store::sql::{Connection, Engine};
 use crate::store::{Keeper, StoreError};
 
 /// A backlog of so many entries is derived in the transaction that brought the last of them.
@@ -75,6 +75,8 @@ pub struct Signing {
     /// When the newest checkpoint was made.
     newest_at: Millis,
     newest_size: u64,
+    /// Checkpoints of other consoles that the file does not have yet.
+    others: Vec<String>,
 }
 
 impl Signing {
@@ -92,13 +94,19 @@ impl Signing {
             pending: None,
             newest_at: 0,
             newest_size: 0,
+            others: Vec::new(),
         }
     }
 
     /// The tree after the last commit of this process, or what the database says it is.
     fn edge(&mut self, c: &Connection) -> Result<Edge, StoreError> {
         if let Some(edge) = &self.edge {
-            return Ok(edge.clone());
+            let edge = edge.clone();
+            return match c.engine() {
+                // The folder is locked: nobody else signs.
+                Engine::Sqlite => Ok(edge),
+                Engine::Postgres => self.follow(c, edge),
+            };
         }
         if let Some(newest) = checkpoint::newest(c)? {
             self.newest_at = newest.at;
@@ -106,6 +114,35 @@ impl Signing {
         }
         self.seals = seal::count_below(c, i64::MAX)?;
         tree::edge(c, seal::newest_size(c)?.unwrap_or(0))
+    }
+
+    /// Goes on from where another console, or a commit of this one whose answer was lost, has left the
+    /// tree. What stood before still stands, and what came since is signed: else nothing is taken.
+    fn follow(&mut self, c: &Connection, mut edge: Edge) -> Result<Edge, StoreError> {
+        let known = edge.size();
+        let sealed = seal::newest_size(c)?.unwrap_or(0) as u64;
+        if sealed == known {
+            return Ok(edge);
+        }
+        for hash in new_hashes(c, known, sealed)? {
+            edge.push(hash);
+        }
+        let keys: Vec<Verifier> = announced(c)?.into_iter().map(|key| key.verifier).collect();
+        if edge.size() != sealed || !seal::is_newest(c, &edge, &keys)? {
+            return Err(StoreError::Unreadable(format!(
+                "the ledger had {known} entries, and the {sealed} that are signed now do not follow from them"
+            )));
+        }
+        self.seals += seal::between(c, known as i64 + 1, sealed as i64)?.len() as u64;
+        let newer = checkpoint::after(c, self.newest_size as i64)?;
+        if let Some(newest) = newer.last() {
+            self.newest_at = newest.at;
+            self.newest_size = newest.size as u64;
+        }
+        self.others
+            .extend(newer.into_iter().map(|stored| stored.note));
+        self.edge = Some(edge.clone());
+        Ok(edge)
     }
 
     /// The key that the ledger says is in use.
@@ -146,7 +183,7 @@ impl Signing {
             notes.push(note);
             Ok(())
         };
-        for hash in new_hashes(c, edge.size())? {
+        for hash in new_hashes(c, edge.size(), entries)? {
             edge.push(hash);
             if edge.size().is_multiple_of(EVERY) {
                 make(&edge, seals)?;
@@ -171,10 +208,10 @@ impl Signing {
     }
 }
 
-fn new_hashes(c: &Connection, from: u64) -> Result<Vec<Hash>, StoreError> {
+fn new_hashes(c: &Connection, from: u64, to: u64) -> Result<Vec<Hash>, StoreError> {
     Ok(
-        c.prepare_cached("SELECT hash FROM entries WHERE idx >= ?1 ORDER BY idx")?
-            .query_map(params![from as i64], |row| row.get(0))?
+        c.prepare_cached("SELECT hash FROM entries WHERE idx >= ?1 AND idx < ?2 ORDER BY idx")?
+            .query_map([from as i64, to as i64], |row| row.get(0))?
             .collect::<Result<_, _>>()?,
     )
 }
@@ -187,16 +224,21 @@ impl Keeper for Signing {
     }
 
     fn after_commit(&mut self) {
-        let Some((edge, seals, notes)) = self.pending.take() else {
+        let mut notes = std::mem::take(&mut self.others);
+        if let Some((edge, seals, own)) = self.pending.take() {
+            self.edge = Some(edge);
+            self.seals = seals;
+            if let Some(last) = own.last() {
+                self.newest_at = self.clock.now();
+                self.newest_size = super::note::Note::parse(last)
+                    .and_then(|note| note.checkpoint())
+                    .map_or(self.newest_size, |checkpoint| checkpoint.size);
+            }
+            notes.extend(own);
+        }
+        if notes.is_empty() {
             return;
-        };
-        self.edge = Some(edge);
-        self.seals = seals;
-        let Some(last) = notes.last() else { return };
-        self.newest_at = self.clock.now();
-        self.newest_size = super::note::Note::parse(last)
-            .and_then(|note| note.checkpoint())
-            .map_or(self.newest_size, |checkpoint| checkpoint.size);
+        }
         if let Err(error) = self.checkpoints.append(&notes) {
             // The database has them; the next start appends them.
             tracing::error!(%error, file = %self.checkpoints.path().display(),

@@ -114,7 +114,8 @@ impl KeyFile {
                 "{} does not have the ledger's signing key ({current})",
                 self.0.display()
             ),
-            "Put the key back, or start a new one: `countersign ledger keys rotate --lost --data DIR`.",
+            "Put the key back. Copy it from another console's folder, where several share a database. \
+             Or start a new one: `countersign ledger keys rotate --lost --data DIR`.",
         ))
     }
 
@@ -181,8 +182,18 @@ pub fn ensure(
         }
     };
     let verifier = key.verifier().clone();
-    store.write_now(move |c| announce(c, now, "first", &verifier, None))?;
-    Ok(key)
+    // Another console over the same database may have been first.
+    let others = store.write_now(move |c| {
+        let other = announced(c)?.pop();
+        if other.is_none() {
+            announce(c, now, "first", &verifier, None)?;
+        }
+        Ok(other)
+    })?;
+    match others {
+        None => Ok(key),
+        Some(last) => file.read_current(&last.verifier),
+    }
 }
 
 /// Takes a new key into use and returns what verifies it. Without the old key (`lost`), nobody who

@@ -19,7 +19,7 @@ use super::{derive, read};
 use crate::clock::Millis;
 use crate::intake::record::text;
 use crate::store::StoreError;
-use crate::store::sql::{Connection, params};
+use crate::store::sql::{Connection, OptionalExtension};
 
 const DAY: Millis = 86_400_000;
 /// Kinds whose entries may be deleted. Who agreed to what stays, and takes little room.
@@ -131,10 +131,7 @@ fn delete_bodies(
     }
     for (approval, bodies) in asked {
         if !bodies.iter().any(|sha256| held_bodies.contains(sha256)) {
-            c.prepare_cached(
-                "UPDATE approvals SET question = json_remove(question, '$.request.body') WHERE id = ?1",
-            )?
-            .execute([approval])?;
+            forget_body(c, &approval)?;
         }
     }
     derive::reset(c)?;
@@ -144,6 +141,25 @@ fn delete_bodies(
         "holds": holds.iter().map(|hold| &hold.id).collect::<Vec<_>>(),
     });
     append(c, now, Kind::Retention, &value)?;
+    Ok(())
+}
+
+/// Takes the body out of what an approval asks.
+fn forget_body(c: &Connection, approval: &str) -> Result<(), StoreError> {
+    let question: Option<String> = c
+        .prepare_cached("SELECT question FROM approvals WHERE id = ?1")?
+        .query_row([approval], |row| row.get(0))
+        .optional()?;
+    let Some(question) = question else {
+        return Ok(());
+    };
+    let mut question: Value = serde_json::from_str(&question)
+        .map_err(|error| StoreError::Unreadable(format!("approval {approval}: {error}")))?;
+    if let Some(request) = question.get_mut("request").and_then(Value::as_object_mut) {
+        request.remove("body");
+    }
+    c.prepare_cached("UPDATE approvals SET question = ?2 WHERE id = ?1")?
+        .execute([approval, &question.to_string()])?;
     Ok(())
 }
 
@@ -225,14 +241,11 @@ fn for_each(
     to: i64,
     mut visit: impl FnMut(&read::Entry) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let mut statement = c.prepare(
+    c.scan(
         "SELECT idx, at, kind, leaf, hash FROM entries WHERE idx >= ?1 AND idx < ?2 ORDER BY idx",
-    )?;
-    let mut rows = statement.query(params![from, to])?;
-    while let Some(row) = rows.next()? {
-        visit(&read::Entry::from_row(&row)?)?;
-    }
-    Ok(())
+        &[from, to],
+        |row| visit(&read::Entry::from_row(row)?).map(|()| true),
+    )
 }
 
 /// What the entries of kind `retention` say was deleted.

@@ -4,7 +4,7 @@
 //! which entry was the first to be changed, and there is no moment at which an acknowledged entry is
 //! not signed.
 
-use super::note::{Checkpoint, NoteKey};
+use super::note::{Checkpoint, Note, NoteKey, Verifier};
 use super::tree::Edge;
 use crate::store::StoreError;
 use crate::store::sql::{Connection, OptionalExtension, params};
@@ -15,8 +15,17 @@ pub const EVERY: u64 = 64;
 /// Seals the tree at `edge`.
 pub(super) fn insert(c: &Connection, edge: &Edge, key: &NoteKey) -> Result<(), StoreError> {
     let line = key.signature_line(&text(key.verifier().name(), edge.size(), edge.root()));
-    c.prepare_cached("INSERT OR REPLACE INTO seals (size, line) VALUES (?1, ?2)")?
-        .execute(params![edge.size() as i64, line])?;
+    keep(c, edge.size() as i64, &line)?;
+    Ok(())
+}
+
+/// Keeps a seal; one of the same size is replaced.
+pub(super) fn keep(c: &Connection, size: i64, line: &str) -> crate::store::sql::Result<()> {
+    c.prepare_cached(
+        "INSERT INTO seals (size, line) VALUES (?1, ?2)
+         ON CONFLICT (size) DO UPDATE SET line = excluded.line",
+    )?
+    .execute(params![size, line])?;
     Ok(())
 }
 
@@ -37,6 +46,23 @@ pub fn newest_size(c: &Connection) -> Result<Option<i64>, StoreError> {
         .query_row([], |row| row.get(0))
         .optional()?
         .flatten())
+}
+
+/// Whether the newest seal was made by one of the ledger's keys over the tree at `edge`.
+pub(super) fn is_newest(
+    c: &Connection,
+    edge: &Edge,
+    keys: &[Verifier],
+) -> Result<bool, StoreError> {
+    let size = edge.size();
+    let stored = between(c, size as i64, i64::MAX)?;
+    let [(_, line)] = stored.as_slice() else {
+        return Ok(false);
+    };
+    Ok(keys.iter().any(|key| {
+        let note = format!("{}\n{line}", text(key.name(), size, edge.root()));
+        Note::parse(&note).is_ok_and(|note| note.is_signed_by(key))
+    }))
 }
 
 /// How many seals there are of less than `size` entries, as the checkpoint of `size` says.

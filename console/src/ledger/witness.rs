@@ -77,6 +77,9 @@ pub async fn send_all(
             _ = stopping.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(LOOK) => {}
         }
+        if !store.leads() {
+            continue;
+        }
         if let Err(error) = send_newest(&store, &clock, &url).await {
             tracing::error!(%error, %url, "how the witness stands could not be kept");
         }
@@ -147,8 +150,11 @@ fn stand(witness: &Witness, size: i64, now: Millis, sent: Sent) -> Witness {
 
 fn keep(c: &Connection, witness: &Witness) -> Result<(), StoreError> {
     c.prepare_cached(
-        "INSERT OR REPLACE INTO witnesses (url, sent_size, sent_at, failures, error, next_at, cosignature)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO witnesses (url, sent_size, sent_at, failures, error, next_at, cosignature)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (url) DO UPDATE SET sent_size = excluded.sent_size, sent_at = excluded.sent_at,
+           failures = excluded.failures, error = excluded.error, next_at = excluded.next_at,
+           cosignature = excluded.cosignature",
     )?
     .execute(params![
         witness.url,

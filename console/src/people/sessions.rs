@@ -23,7 +23,7 @@ pub fn start_session(c: &Connection, now: Millis, person: &Person) -> Result<Str
     let token = random_token()?;
     c.execute("DELETE FROM sessions WHERE expires_at <= ?1", [now])?;
     c.execute(
-        "INSERT INTO sessions (token_hash, user, started_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO sessions (token_hash, \"user\", started_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
         params![
             hash_token("session", &token),
             person.name,
@@ -41,7 +41,7 @@ pub fn person_of_session(
     token: &str,
 ) -> Result<Option<Person>, StoreError> {
     Ok(c.prepare_cached(
-        "SELECT name, email, groups FROM sessions JOIN users ON users.name = sessions.user
+        "SELECT name, email, groups FROM sessions JOIN users ON users.name = sessions.\"user\"
          WHERE token_hash = ?1 AND expires_at > ?2",
     )?
     .query_row(params![hash_token("session", token), now], users::from_row)

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign_core::config;
-use countersign_core::effect::{CallAnswer, Effect, Now, Step};
+use countersign_core::effect::{Effect, Now, Step};
+use countersign_core::ext_authz;
 use countersign_core::head::{Headers, RequestHead};
 use countersign_core::identity::{Identity, TokenLocation, TokenScheme};
 use countersign_core::operation::{Operation, Target};
@@ -133,7 +134,10 @@ pub fn explain(
     let (decision, reason) = (stream.decision(), stream.reason());
     let reason = reason.map(|(reason, detail)| (reason, detail.to_owned()));
     let rule = stream.rule();
-    let approval = rule.filter(|_| held).map(approval_json);
+    let hold_ms = stream.held_for_ms();
+    let approval = rule
+        .filter(|_| held)
+        .map(|rule| approval_json(rule, hold_ms));
     let comparisons = stream.comparisons(&file.body, asking.at);
     let mut explanation = Explanation {
         request: format!(
@@ -168,10 +172,9 @@ pub fn explain(
     if decision == Decision::UndecidedAllowed {
         explanation.verdict = "allow";
     }
-    if held {
-        effects = stream
-            .on_call(&mut worker, nobody_answered(), asking.at)
-            .effects;
+    if let (true, Some(service)) = (held, &policy.approval_service) {
+        let nobody = ext_authz::undecided(service.protocol);
+        effects = stream.on_call(&mut worker, nobody, asking.at).effects;
     }
     explanation.reply = effects.iter().find_map(|effect| match effect {
         Effect::Reply(reply) => Some(Reply {
@@ -179,7 +182,7 @@ pub fn explain(
             headers: reply
                 .headers
                 .iter()
-                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .map(|(name, value)| (name.to_string(), value.clone()))
                 .collect(),
             body: readable(&reply.body),
         }),
@@ -258,17 +261,6 @@ fn with_token(head: &RequestHead, locations: &[TokenLocation]) -> RequestHead {
     }
 }
 
-fn nobody_answered() -> CallAnswer {
-    CallAnswer {
-        status: Some(403),
-        headers: Headers::new(vec![(
-            "x-countersign-decision".to_owned(),
-            b"pending".to_vec(),
-        )]),
-        body: Vec::new(),
-    }
-}
-
 fn shown(operation: &Operation) -> Value {
     let mut value = operation_json(operation);
     value["write"] = json!(operation.write);
@@ -304,13 +296,13 @@ fn action(action: Action) -> &'static str {
     }
 }
 
-fn approval_json(rule: &Rule) -> Value {
+fn approval_json(rule: &Rule, hold_ms: Option<u64>) -> Value {
     let approval = &rule.approval;
     json!({
         "groups": approval.reviewers.groups,
         "subjects": approval.reviewers.subjects,
         "min": approval.min,
-        "hold_ms": approval.hold_ms,
+        "hold_ms": hold_ms,
         "ticket_s": approval.ticket_s,
     })
 }

@@ -38,7 +38,7 @@ pub fn warnings(document: &Value, policy: &Policy) -> Vec<Warning> {
         lint.names(index, rule, &mut note);
         lint.facets(rule, &mut note);
         lint.pushes(rule, &mut note);
-        lint.waits(index, rule, &mut note);
+        waits(rule, &mut note);
         lint.groups(rule, &mut note);
         lint.contradiction(index, &mut note);
         if !rule.condition.json.is_empty() && rule.condition.connections.is_empty() {
@@ -196,18 +196,6 @@ impl Lint<'_> {
         }
     }
 
-    fn waits(&self, index: usize, rule: &Rule, note: &mut Note<'_>) {
-        let written = self.rule(index).pointer("/approval/hold").is_some();
-        if written && rule.approval.hold_ms > CLIENTS_WAIT_MS {
-            note(
-                "approval.hold",
-                "clients give up before that (the MCP SDK after 60s; PyGithub sends a write again \
-                 after 15s): hold for less, and let `ticket` take the answers that come later"
-                    .to_owned(),
-            );
-        }
-    }
-
     fn groups(&self, rule: &Rule, note: &mut Note<'_>) {
         let asked = !rule.condition.groups.is_empty();
         let excepted = rule.except.iter().any(|except| !except.groups.is_empty());
@@ -325,6 +313,17 @@ impl Lint<'_> {
             .flatten()
             .filter_map(Value::as_str)
             .collect()
+    }
+}
+
+fn waits(rule: &Rule, note: &mut Note<'_>) {
+    if rule.approval.hold_ms.is_some_and(|ms| ms > CLIENTS_WAIT_MS) {
+        note(
+            "approval.hold",
+            "clients give up before that (the MCP SDK after 60s; PyGithub sends a write again \
+             after 15s): hold for less, and let `ticket` take the answers that come later"
+                .to_owned(),
+        );
     }
 }
 

@@ -1,7 +1,6 @@
 //! `countersign replay`.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
 
 use clap::Args;
 
@@ -10,7 +9,7 @@ use super::terminal::{Pace, play};
 use crate::cli::print;
 use crate::client::Server;
 use crate::clock::{Millis, parse_duration};
-use crate::data_folder::DataFolder;
+use crate::data_folder::Where;
 use crate::failure::Failure;
 
 /// What to replay, and how.
@@ -23,9 +22,8 @@ Examples:
 pub struct Command {
     /// The session, or ~EXCHANGE for what the identity of an exchange did around it
     session: String,
-    /// The console's data folder
-    #[arg(long, value_name = "DIR", required_unless_present = "server")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    place: Where,
     #[command(flatten)]
     server: Server,
     /// Begin with this exchange of the session
@@ -70,8 +68,8 @@ pub fn run(asked: &Command) -> Result<(), Failure> {
 }
 
 fn read(asked: &Command) -> Result<Replay, Failure> {
-    let found = match (&asked.data, asked.server.client()?) {
-        (_, Some(client)) => {
+    let found = match asked.server.client()? {
+        Some(client) => {
             let from = asked.from.as_deref().map(|from| [("from", from)]);
             let session = crate::client::path_segment(&asked.session);
             client.json(
@@ -79,12 +77,11 @@ fn read(asked: &Command) -> Result<Replay, Failure> {
                 from.as_ref().map_or(&[], |query| query.as_slice()),
             )?
         }
-        (Some(data), None) => {
-            let store = DataFolder::open(data)?.store()?;
+        None => {
+            let store = asked.place.store()?;
             let which = Which::parse(&asked.session);
             store.read_now(|c| session::replay(c, &which, asked.from.as_deref()))?
         }
-        (None, None) => None,
     };
     found.ok_or_else(|| {
         Failure::new(

@@ -13,6 +13,9 @@ use crate::exchanges;
 use crate::store::StoreError;
 use crate::store::sql::{Connection, OptionalExtension, params};
 
+// PostgreSQL indexes the beginnings of sessions and identities, which callers choose: an entry of its
+// index has at most a third of a page. So the queries here name the beginning as well.
+
 /// A longer pause ends a stretch of work.
 pub const IDLE: Millis = 30 * 60 * 1000;
 /// Exchanges that are read at once; the rest follows on the next page.
@@ -122,7 +125,7 @@ pub fn neighbourhood(c: &Connection, exchange: &str) -> Result<Timeline, StoreEr
     for (condition, order) in [("<", "DESC"), (">=", "ASC")] {
         let sql = format!(
             "SELECT exchange FROM exchanges
-             WHERE {column} = ?1 AND (at, id) {condition} (?2, ?3) AND abs(at - ?2) <= ?4
+             WHERE {column} = ?1 AND substr({column}, 1, 200) = substr(?1, 1, 200) AND (at, id) {condition} (?2, ?3) AND abs(at - ?2) <= ?4
              ORDER BY at {order}, id {order} LIMIT ?5"
         );
         let found = c
@@ -197,7 +200,8 @@ fn named(c: &Connection, name: &str, from: Option<&str>) -> Result<Vec<String>, 
         None => (i64::MIN, 0),
     };
     Ok(c.prepare_cached(
-        "SELECT exchange FROM exchanges WHERE session = ?1 AND (at, id) >= (?2, ?3)
+        "SELECT exchange FROM exchanges
+         WHERE session = ?1 AND substr(session, 1, 200) = substr(?1, 1, 200) AND (at, id) >= (?2, ?3)
          ORDER BY at, id LIMIT ?4",
     )?
     .query_map(params![name, start.0, start.1, PAGE + 1], |row| row.get(0))?
@@ -216,7 +220,8 @@ fn around(c: &Connection, exchange: &str, from: Option<&str>) -> Result<Vec<Stri
         // Back to the last pause, at most half a page.
         None => {
             let mut back = c.prepare_cached(
-                "SELECT at, id FROM exchanges WHERE user_id = ?1 AND (at, id) < (?2, ?3)
+                "SELECT at, id FROM exchanges
+                 WHERE user_id = ?1 AND substr(user_id, 1, 200) = substr(?1, 1, 200) AND (at, id) < (?2, ?3)
                  ORDER BY at DESC, id DESC LIMIT ?4",
             )?;
             let mut rows = back.query(params![user, start.0, start.1, PAGE / 2])?;
@@ -230,7 +235,8 @@ fn around(c: &Connection, exchange: &str, from: Option<&str>) -> Result<Vec<Stri
         }
     }
     let mut forward = c.prepare_cached(
-        "SELECT exchange, at FROM exchanges WHERE user_id = ?1 AND (at, id) >= (?2, ?3)
+        "SELECT exchange, at FROM exchanges
+         WHERE user_id = ?1 AND substr(user_id, 1, 200) = substr(?1, 1, 200) AND (at, id) >= (?2, ?3)
          ORDER BY at, id LIMIT ?4",
     )?;
     let mut rows = forward.query(params![user, start.0, start.1, PAGE + 1])?;
@@ -285,7 +291,8 @@ pub fn sessions(
         .prepare_cached(
             "SELECT session, max(at) AS last FROM
                (SELECT session, at FROM exchanges
-                WHERE at < ?1 AND (?2 IS NULL OR user_id = ?2) ORDER BY at DESC, id DESC LIMIT ?3)
+                WHERE at < ?1 AND (CAST(?2 AS TEXT) IS NULL OR user_id = ?2)
+                ORDER BY at DESC, id DESC LIMIT ?3) AS newest
              WHERE session IS NOT NULL GROUP BY session ORDER BY last DESC LIMIT ?4",
         )?
         .query_map(
@@ -299,7 +306,7 @@ pub fn sessions(
         "SELECT min(user_id), count(DISTINCT user_id), min(at), max(at), count(*),
                 count(*) FILTER (WHERE decision IN ('denied', 'undecided_denied', 'held_refused', 'held_expired')),
                 count(*) FILTER (WHERE decision LIKE 'held%'), sum(masked)
-         FROM exchanges WHERE session = ?1",
+         FROM exchanges WHERE session = ?1 AND substr(session, 1, 200) = substr(?1, 1, 200)",
     )?;
     let mut listed = Vec::new();
     for (session, _) in newest {

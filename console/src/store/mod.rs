@@ -1,10 +1,12 @@
-//! The database: one SQLite file, one thread that writes, readers beside it.
+//! The database: one SQLite file, or a PostgreSQL database that several consoles share; one thread that
+//! writes, readers beside it.
 //!
 //! A write is a closure over a connection. The writer runs every write that waits as one
 //! transaction and answers each only after the commit is on disk (`synchronous=FULL`), so that many
 //! writers share one `fsync`. A write that fails is undone alone. The queue is bounded: whoever can
 //! be told to come back uses [`Store::try_write`].
 
+mod postgres;
 mod schema;
 mod scratch;
 mod writer;
@@ -13,12 +15,15 @@ pub mod meta;
 pub mod sql;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::OpenFlags;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use postgres::{Client, Role};
+pub use postgres::{Target, Told};
 pub(crate) use scratch::Scratch;
 use sql::Connection;
 pub use writer::Keeper;
@@ -30,6 +35,10 @@ use crate::ledger::keeper;
 pub const QUEUE: usize = 1024;
 /// Readers that are kept open between uses.
 const IDLE_READERS: usize = 4;
+/// Readers at one time over PostgreSQL, whose connections are counted.
+const BUSY_READERS: usize = 16;
+/// A reader that was idle for so long is asked whether it still has its connection.
+const STALE: Duration = Duration::from_secs(1);
 /// The writer's cache: the upper pages of the indexes whose keys are hashes.
 const CACHE_KIB: i64 = 64 << 10;
 /// Pages in the write-ahead log (32 MiB) before they are copied to the file: with few, the same pages are
@@ -90,11 +99,26 @@ pub struct Store {
     jobs: mpsc::Sender<Box<dyn Job>>,
     readers: Arc<Readers>,
     writer: Arc<writer::Handle>,
+    /// Whether the duties of the consoles are this one's.
+    leads: Arc<AtomicBool>,
+    console: Arc<str>,
+}
+
+/// Where a database is.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A SQLite file.
+    File(PathBuf),
+    /// A PostgreSQL database.
+    Server(Target),
 }
 
 struct Readers {
-    path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
+    place: Place,
+    idle: Mutex<Vec<(Instant, Connection)>>,
+    /// How many are in use, where that is limited.
+    busy: Mutex<usize>,
+    free: Condvar,
 }
 
 impl Store {
@@ -105,27 +129,65 @@ impl Store {
 
     /// As [`Store::open`], with what else is to happen at each commit.
     pub fn open_with(path: &Path, keeper: Box<dyn Keeper>) -> Result<Self, StoreError> {
-        let connection = rusqlite::Connection::open(path)?;
-        connection.busy_timeout(BUSY)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        // Each commit reaches the disk before it is answered.
-        connection.pragma_update(None, "synchronous", "full")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        let connection = Connection::from(connection);
+        Self::open_at(&Place::File(path.to_owned()), keeper)
+    }
+
+    /// Opens the database at `place`, wherever that is.
+    pub fn open_at(place: &Place, keeper: Box<dyn Keeper>) -> Result<Self, StoreError> {
+        let connection = match place {
+            Place::File(path) => open_to_write(path)?,
+            Place::Server(target) => Client::connect(target, Role::Write)?.into(),
+        };
         schema::migrate(&connection)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let writer = writer::start(connection, queue, keeper)?;
         Ok(Self {
             jobs,
             readers: Arc::new(Readers {
-                path: path.to_owned(),
+                place: place.clone(),
                 idle: Mutex::new(Vec::new()),
+                busy: Mutex::new(0),
+                free: Condvar::new(),
             }),
             writer: Arc::new(writer),
+            leads: Arc::new(AtomicBool::new(matches!(place, Place::File(_)))),
+            console: "".into(),
         })
+    }
+
+    /// As one of several consoles, with a name of its own.
+    pub fn named(mut self, console: &str) -> Self {
+        self.console = console.into();
+        self
+    }
+
+    /// The console's name; nothing if it has its database for itself.
+    pub fn console(&self) -> &str {
+        &self.console
+    }
+
+    /// Whether it falls to this console to do what one of the consoles of a database has to do: send
+    /// checkpoints to witnesses, the trail and notifications on, delete what is old. One that has its
+    /// database for itself always has.
+    pub fn leads(&self) -> bool {
+        self.leads.load(Ordering::Relaxed)
+    }
+
+    /// Hears what the consoles of one database say to each other, and takes part in who has the
+    /// duties; nothing if this console has its database for itself.
+    pub fn attend(&self, stopping: watch::Receiver<bool>) -> Option<mpsc::UnboundedReceiver<Told>> {
+        let Place::Server(target) = self.place() else {
+            return None;
+        };
+        let (told, hear) = mpsc::unbounded_channel();
+        let leads = Arc::clone(&self.leads);
+        tokio::spawn(postgres::attend(target.clone(), leads, told, stopping));
+        Some(hear)
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> &Place {
+        &self.readers.place
     }
 
     /// Runs `work` in the writer's next transaction; returns when that is on disk. Waits for a
@@ -202,6 +264,7 @@ impl Store {
             jobs,
             readers,
             writer,
+            ..
         } = self;
         // The writer's connection is to be the last: a reader's cannot fold the log into the file.
         drop(readers);
@@ -214,21 +277,51 @@ impl Store {
 
 impl Readers {
     fn take(&self) -> Result<Connection, StoreError> {
-        let idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        if let Some(connection) = idle {
-            return Ok(connection);
+        if let Place::Server(_) = self.place {
+            let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+            while *busy >= BUSY_READERS {
+                busy = self.free.wait(busy).unwrap_or_else(PoisonError::into_inner);
+            }
+            *busy += 1;
         }
-        Ok(open_to_read(&self.path)?)
+        self.idle_or_new().inspect_err(|_| self.release())
+    }
+
+    fn idle_or_new(&self) -> Result<Connection, StoreError> {
+        loop {
+            let idle = self
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop();
+            match idle {
+                Some((since, connection)) if since.elapsed() < STALE || connection.is_alive() => {
+                    return Ok(connection);
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
+        Ok(match &self.place {
+            Place::File(path) => open_to_read(path)?,
+            Place::Server(target) => Client::connect(target, Role::Read)?.into(),
+        })
     }
 
     fn put_back(&self, connection: Connection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_READERS {
-            idle.push(connection);
+        if !connection.is_lost() {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < IDLE_READERS {
+                idle.push((Instant::now(), connection));
+            }
+        }
+        self.release();
+    }
+
+    fn release(&self) {
+        if let Place::Server(_) = self.place {
+            *self.busy.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+            self.free.notify_one();
         }
     }
 }
@@ -240,11 +333,27 @@ pub(crate) fn empty(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Opens the database at `path` to be read and by nobody changed: not even its schema is.
-pub(crate) fn read_only(path: &Path) -> Result<Connection, StoreError> {
-    let connection = open_to_read(path)?;
+/// Opens the database at `place` to be read and by nobody changed: not even its schema is.
+pub fn read_only(place: &Place) -> Result<Connection, StoreError> {
+    let connection = match place {
+        Place::File(path) => open_to_read(path)?,
+        Place::Server(target) => Client::connect(target, Role::Verify)?.into(),
+    };
     schema::must_be_newest(&connection)?;
     Ok(connection)
+}
+
+fn open_to_write(path: &Path) -> sql::Result<Connection> {
+    let connection = rusqlite::Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // Each commit reaches the disk before it is answered.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection.into())
 }
 
 fn open_to_read(path: &Path) -> sql::Result<Connection> {

@@ -2,10 +2,14 @@
 
 use std::cmp::Ordering;
 
-use super::StoreError;
-use super::sql::Connection;
+use super::postgres;
+use super::sql::{Connection, Engine};
+use super::{StoreError, meta};
 use crate::exchanges;
 use crate::ledger;
+
+/// Where PostgreSQL keeps what SQLite has as `user_version`.
+const VERSION: &str = "schema";
 
 /// Step n brings `user_version` from n to n + 1.
 const STEPS: &[Step] = &[
@@ -39,7 +43,30 @@ pub(super) fn must_be_newest(connection: &Connection) -> Result<(), StoreError> 
 }
 
 fn version(connection: &Connection) -> Result<i64, StoreError> {
-    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+    if connection.engine() == Engine::Sqlite {
+        return Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?);
+    }
+    let there: bool = connection.query_row(
+        "SELECT to_regclass(quote_ident(current_schema()) || '.meta') IS NOT NULL",
+        [],
+        |row| row.get(0),
+    )?;
+    if !there {
+        return Ok(0);
+    }
+    let text = meta::get(connection, VERSION)?.unwrap_or_default();
+    text.parse()
+        .map_err(|_| StoreError::Unreadable(format!("the schema's number is `{text}`")))
+}
+
+fn set_version(connection: &Connection, version: i64) -> Result<(), StoreError> {
+    match connection.engine() {
+        Engine::Sqlite => {
+            connection.execute_batch(&format!("PRAGMA user_version = {version}"))?;
+            Ok(())
+        }
+        Engine::Postgres => meta::set(connection, VERSION, &version.to_string()),
+    }
 }
 
 fn migrate_to(connection: &Connection, newest: usize) -> Result<(), StoreError> {
@@ -49,8 +76,16 @@ fn migrate_to(connection: &Connection, newest: usize) -> Result<(), StoreError> 
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
-    for step in STEPS.iter().take(newest).skip(found.max(0) as usize) {
+    let mut done = found.max(0) as usize;
+    if transaction.engine() == Engine::Postgres && done == 0 {
+        transaction.execute_batch(postgres::BASELINE)?;
+        done = postgres::BASE;
+    }
+    for step in STEPS.iter().take(newest).skip(done) {
         match step {
+            Step::Sql(sql) if transaction.engine() == Engine::Postgres => {
+                transaction.execute_batch(&postgres::translated(sql))?;
+            }
             Step::Sql(sql) => transaction.execute_batch(sql)?,
             Step::SqlThen(sql, code) => {
                 transaction.execute_batch(sql)?;
@@ -58,7 +93,9 @@ fn migrate_to(connection: &Connection, newest: usize) -> Result<(), StoreError> 
             }
         }
     }
-    transaction.execute_batch(&format!("PRAGMA user_version = {known}"))?;
+    if found < known {
+        set_version(&transaction, known)?;
+    }
     transaction.commit()?;
     Ok(())
 }

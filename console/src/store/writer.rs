@@ -8,7 +8,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
-use super::sql::Connection;
+use super::sql::{Connection, Engine};
 
 /// So many writes at most share one commit; more would only delay the first of them.
 const GROUP: usize = 512;
@@ -174,14 +174,22 @@ fn next(
 
 fn idle_work(connection: &Connection, keeper: &mut dyn Keeper) -> Result<bool, StoreError> {
     // What can be done again need not reach the disk by itself; the next group's commit takes it along.
-    connection.execute_batch("PRAGMA synchronous = normal")?;
+    let lazily = |on: bool| match (connection.engine(), on) {
+        (Engine::Sqlite, true) => connection.execute_batch("PRAGMA synchronous = normal"),
+        (Engine::Sqlite, false) => connection.execute_batch("PRAGMA synchronous = full"),
+        (Engine::Postgres, _) => Ok(()),
+    };
+    lazily(true)?;
     let done = (|| {
         let transaction = connection.begin()?;
+        if connection.engine() == Engine::Postgres {
+            transaction.execute_batch("SET LOCAL synchronous_commit = off")?;
+        }
         let more = keeper.when_idle(&transaction)?;
         transaction.commit()?;
         Ok(more)
     })();
-    connection.execute_batch("PRAGMA synchronous = full")?;
+    lazily(false)?;
     done
 }
 

@@ -33,10 +33,11 @@ use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use countersign_core::ext_authz::METHOD_PATH;
 use tokio::sync::watch;
 use tower_http::decompression::RequestDecompressionLayer;
 
-use crate::approvals::{Desk, endpoint as approval_endpoint};
+use crate::approvals::{Desk, endpoint as approval_endpoint, grpc as approval_grpc};
 use crate::clock::Clock;
 use crate::dev_idp;
 use crate::export::forward::Forwards;
@@ -131,6 +132,7 @@ pub fn router(app: App) -> Router {
         .route("/ext_authz", any(approval_endpoint::authorize))
         .route("/ext_authz/", any(approval_endpoint::authorize))
         .route("/ext_authz/{*path}", any(approval_endpoint::authorize))
+        .route(METHOD_PATH, post(approval_grpc::check))
         .layer(DefaultBodyLimit::max(LARGEST_QUESTION))
         .route(
             "/v1/logs",

@@ -2,13 +2,16 @@
 
 #![allow(dead_code)] // Each test file uses its part.
 
+pub mod database;
 pub mod trail;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::response::Response;
+use countersign::approvals::others;
 use countersign::clock::{Clock, Millis};
+use countersign::ledger::keeper::Deriving;
 use countersign::people::{self, Person};
 use countersign::secret::Secret;
 use countersign::store::Store;
@@ -40,7 +43,10 @@ impl Console {
     }
 
     pub fn over(folder: tempfile::TempDir, now: Millis, dev: bool) -> Self {
-        let store = Store::open(&folder.path().join("countersign.db")).unwrap();
+        let place = database::place(folder.path());
+        // What connects blocks, and tests of consoles are async.
+        let open = move || Store::open_at(&place, Box::new(Deriving::default()));
+        let store = std::thread::spawn(open).join().unwrap().unwrap();
         let (stop, stopping) = watch::channel(false);
         let app = App::new(
             store,
@@ -48,8 +54,11 @@ impl Console {
             Secret::new(KEY),
             "http://console.test",
             dev,
-            stopping,
+            stopping.clone(),
         );
+        if let Some(told) = app.store.attend(stopping) {
+            tokio::spawn(others::hear(app.clone(), told));
+        }
         Self {
             folder,
             router: router(app.clone()),
@@ -70,7 +79,7 @@ impl Console {
         drop(router);
         drop(stop);
         app.store
-            .write(move |c| countersign::approvals::book::forget_waiters(c, now))
+            .write(move |c| countersign::approvals::book::forget_waiters(c, now, ""))
             .await
             .unwrap();
         drop(app);

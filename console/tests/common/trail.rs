@@ -15,10 +15,10 @@ use countersign::ledger::note::{NoteKey, Verifier};
 use countersign::ledger::verify::{Against, Report, verify};
 use countersign::ledger::{arrival, hold, keys};
 use countersign::people::Person;
-use countersign::store::Store;
-use countersign::store::sql::Connection;
+use countersign::store::{Place, Store, read_only};
 use serde_json::Value;
 
+use super::database::place;
 use super::{NOON, batch, exchange, question};
 
 /// A ledger that is written to.
@@ -37,7 +37,10 @@ impl Trail {
 
     /// The one in `path`, at `now`.
     pub fn open(path: &Path, now: Millis) -> Self {
-        let folder = DataFolder::open_or_make(path).unwrap();
+        let mut folder = DataFolder::open_or_make(path).unwrap();
+        if let Place::Server(target) = place(path) {
+            folder = folder.sharing(target);
+        }
         let clock = Clock::set_to(now);
         let store = folder.store().unwrap();
         let key = keys::ensure(&store, &folder.signing_key(), now, Some("ledger.test")).unwrap();
@@ -140,7 +143,8 @@ impl Trail {
 
 /// What `countersign ledger verify --data` does.
 pub fn verify_folder(path: &Path, key: &Verifier, elsewhere: &[String]) -> Report {
-    let connection = Connection::open(path.join("countersign.db")).unwrap();
+    let connection = read_only(&place(path)).unwrap();
+    let snapshot = connection.snapshot().unwrap();
     let against = Against {
         key: key.clone(),
         checkpoints: elsewhere.to_vec(),
@@ -150,5 +154,5 @@ pub fn verify_folder(path: &Path, key: &Verifier, elsewhere: &[String]) -> Repor
         derived: true,
         selection: false,
     };
-    verify(&connection, &against).unwrap()
+    verify(&snapshot, &against).unwrap()
 }

@@ -1,10 +1,11 @@
-//! Asking a person: the HTTP contract of Envoy's `ext_authz`, with the request described in the
-//! body, and the fingerprint that binds an answer to the bytes that were asked about.
+//! Asking a person: what is asked, the fingerprint that binds an answer to the bytes that were asked
+//! about, and what an answer means. How it travels is [`crate::ext_authz`]'s matter.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::effect::{Call, CallAnswer};
+use crate::ext_authz::{self, Change, Check, Refusal, Subject};
 use crate::head::{Headers, RequestHead};
 use crate::identity::Identity;
 use crate::operation::{Operation, Target};
@@ -15,7 +16,7 @@ use crate::record::{Captured, operation_json};
 const GRACE_MS: u64 = 5_000;
 
 /// Bytes of a body that a reviewer is shown at most.
-const SHOWN_BODY: usize = 64 << 10;
+pub const SHOWN_BODY: usize = 64 << 10;
 
 /// What is asked.
 #[derive(Debug)]
@@ -30,6 +31,10 @@ pub struct Question<'a> {
     pub session: Option<&'a str>,
     /// Connection name.
     pub connection: &'a str,
+    /// Its address.
+    pub client: &'a str,
+    /// Unix seconds.
+    pub now_s: u64,
     /// The request.
     pub head: &'a RequestHead,
     /// SHA-256 of the body that is bound, hexadecimal.
@@ -38,6 +43,8 @@ pub struct Question<'a> {
     pub body_size: usize,
     /// What the reviewer sees of it, after masking.
     pub body: &'a Captured,
+    /// The answer that waits, where it is not the request.
+    pub answer: Option<&'a Shown>,
     /// What it does.
     pub operations: &'a [Operation],
     /// The rule that asks; `None` for a default.
@@ -48,17 +55,52 @@ pub struct Question<'a> {
     pub policy: &'a str,
     /// Who may answer and how long the request waits.
     pub approval: &'a Approval,
+    /// Milliseconds of the whole hold.
+    pub hold_whole_ms: u64,
     /// Milliseconds of the hold that are left.
     pub hold_ms: u64,
+    /// Questions of one identity that may be open.
+    pub open: u64,
+}
+
+/// An answer that is asked about.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Its status.
+    pub status: u16,
+    /// Its media type.
+    pub content_type: String,
+    /// Bytes of its body.
+    pub size: usize,
+    /// SHA-256 of them.
+    pub sha256: String,
+    /// The files that it names and the rule asks about.
+    pub paths: Vec<String>,
+    /// What the reviewer sees of it, after masking.
+    pub body: Captured,
 }
 
 /// What the service said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Go on.
-    Approved(Given),
-    /// Do not; the text is the reviewer's reason.
-    Refused(Given, String),
+    Approved {
+        /// By whom.
+        given: Given,
+        /// What the service changes of the request.
+        request: Vec<Change>,
+        /// What it changes of the answer.
+        response: Vec<Change>,
+    },
+    /// Do not.
+    Refused {
+        /// By whom.
+        given: Given,
+        /// The reviewer's reason.
+        text: String,
+        /// The no of a service that words it itself.
+        as_worded: Option<Refusal>,
+    },
     /// Nobody answered in time; the same request may come again.
     Pending {
         /// The approval's id.
@@ -70,6 +112,8 @@ pub enum Answer {
     },
     /// A newer copy of the same request waits for the answer.
     Superseded(String),
+    /// Too many questions of this identity are open.
+    Limited,
     /// The service could not be asked, or its answer not be understood.
     Unavailable {
         /// For the log.
@@ -122,39 +166,24 @@ pub fn fingerprint(
 
 /// The call that asks.
 pub fn ask(service: &ApprovalService, question: &Question) -> Call {
-    let mut headers = vec![
-        (":method".to_owned(), question.head.method.clone()),
-        (
-            ":path".to_owned(),
-            format!("{}{}", service.path_prefix, question.head.path),
-        ),
-        (":authority".to_owned(), service.authority.clone()),
-        ("content-type".to_owned(), "application/json".to_owned()),
-        (
-            "x-countersign-exchange".to_owned(),
-            question.exchange.to_owned(),
-        ),
-        (
-            "x-countersign-fingerprint".to_owned(),
-            question.fingerprint.to_owned(),
-        ),
-        (
-            "x-countersign-hold".to_owned(),
-            question.hold_ms.to_string(),
-        ),
-    ];
-    if let Some(credential) = &service.credential {
-        headers.push((
-            "authorization".to_owned(),
-            format!("Bearer {}", credential.expose()),
-        ));
-    }
-    Call {
-        cluster: service.cluster.clone(),
-        headers,
-        body: describe(question).to_string().into_bytes(),
-        timeout_ms: question.hold_ms + GRACE_MS,
-    }
+    // A service that decides at once may be given less; one that asks people needs the whole hold.
+    let patience = question.hold_ms + GRACE_MS;
+    let subject = Subject {
+        exchange: question.exchange,
+        principal: &question.identity.subject,
+        client: question.client,
+        head: question.head,
+        body_size: question.body_size,
+        now_s: question.now_s,
+        question: describe(question).to_string(),
+        facts: vec![
+            ("x-countersign-exchange", question.exchange.to_owned()),
+            ("x-countersign-fingerprint", question.fingerprint.to_owned()),
+            ("x-countersign-hold", question.hold_ms.to_string()),
+        ],
+        timeout_ms: service.timeout_ms.map_or(patience, |ms| ms.min(patience)),
+    };
+    ext_authz::ask(service, subject)
 }
 
 fn describe(question: &Question) -> Value {
@@ -187,17 +216,46 @@ fn describe(question: &Question) -> Value {
             "body_truncated": shown.truncated,
         },
         "operations": question.operations.iter().map(operation_json).collect::<Vec<_>>(),
-        "summary": summary(question.operations),
+        "summary": heading(question),
+        "answer": question.answer.map(answer_json),
         "rule": question.rule,
         "reason": question.reason,
         "policy": question.policy,
         "approval": {
             "reviewers": {"groups": approval.reviewers.groups, "subjects": approval.reviewers.subjects},
             "min": approval.min,
-            "hold_ms": approval.hold_ms,
+            "hold_ms": question.hold_whole_ms,
             "ticket_s": approval.ticket_s,
+            "open": question.open,
         },
     })
+}
+
+fn answer_json(answer: &Shown) -> Value {
+    let (body, encoding) = answer.body.text();
+    json!({
+        "status": answer.status,
+        "content_type": answer.content_type,
+        "body_sha256": answer.sha256,
+        "body_size": answer.size,
+        "paths": answer.paths,
+        "body": body,
+        "body_encoding": encoding,
+        "body_truncated": answer.body.truncated,
+    })
+}
+
+/// What a reviewer reads first.
+fn heading(question: &Question) -> String {
+    let done = summary(question.operations);
+    match question.answer.map(|answer| answer.paths.as_slice()) {
+        None => done,
+        Some([]) => format!("deliver the answer to {done}"),
+        Some(paths) => format!(
+            "deliver the answer to {done}, which names {}",
+            paths.join(", ")
+        ),
+    }
 }
 
 /// Says in words what the operations do: `ref.push refs/heads/main in acme/web`.
@@ -230,39 +288,50 @@ fn phrase(operation: &Operation) -> String {
     words
 }
 
-/// Reads the service's answer. Status 200 is the only yes; 5xx and silence are neither yes nor no.
-pub fn read_answer(answer: &CallAnswer) -> Answer {
-    let header = |name: &str| text(&answer.headers, name);
-    let given = || Given {
-        id: header("x-countersign-approval"),
-        by: header("x-countersign-approver"),
-        at: header("x-countersign-approved-at"),
-    };
-    match answer.status {
-        Some(200) => Answer::Approved(given()),
-        // Any other ext_authz service: 403 is its no.
-        Some(403) => match header("x-countersign-decision").as_str() {
-            "pending" => Answer::Pending {
-                id: header("x-countersign-approval"),
-                url: header("x-countersign-approval-url"),
-                expires: header("x-countersign-ticket-expires").parse().ok(),
-            },
-            "superseded" => Answer::Superseded(header("x-countersign-approval")),
-            _ => Answer::Refused(given(), reason(&answer.body)),
+/// Reads the service's answer.
+pub fn read_answer(service: &ApprovalService, answer: &CallAnswer) -> Answer {
+    match ext_authz::read(service, answer) {
+        Check::Ok {
+            facts,
+            request,
+            response,
+        } => Answer::Approved {
+            given: given(&facts),
+            request,
+            response,
         },
-        Some(401) => Answer::Unavailable {
-            why: "it does not accept the gateway's credential (401)".to_owned(),
-            again: false,
-        },
-        // What it did not understand it has not refused; asking again changes nothing.
-        Some(status) => Answer::Unavailable {
-            why: format!("status {status}"),
-            again: matches!(status, 429 | 500..=599),
-        },
-        None => Answer::Unavailable {
-            why: "no answer".to_owned(),
-            again: true,
-        },
+        Check::Denied(refusal) => {
+            let header = |name: &str| text(&refusal.headers, name);
+            match header("x-countersign-decision").as_str() {
+                "pending" => Answer::Pending {
+                    id: header("x-countersign-approval"),
+                    url: header("x-countersign-approval-url"),
+                    expires: header("x-countersign-ticket-expires").parse().ok(),
+                },
+                "superseded" => Answer::Superseded(header("x-countersign-approval")),
+                "limited" => Answer::Limited,
+                // Any other service words its no itself.
+                "" => Answer::Refused {
+                    given: Given::default(),
+                    text: reason(&refusal),
+                    as_worded: Some(refusal),
+                },
+                _ => Answer::Refused {
+                    given: given(&refusal.headers),
+                    text: reason(&refusal),
+                    as_worded: None,
+                },
+            }
+        }
+        Check::Error { why, again } => Answer::Unavailable { why, again },
+    }
+}
+
+fn given(headers: &Headers) -> Given {
+    Given {
+        id: text(headers, "x-countersign-approval"),
+        by: text(headers, "x-countersign-approver"),
+        at: text(headers, "x-countersign-approved-at"),
     }
 }
 
@@ -270,14 +339,21 @@ fn text(headers: &Headers, name: &str) -> String {
     headers.text(name).unwrap_or_default().to_owned()
 }
 
-fn reason(body: &[u8]) -> String {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    body.get("reason")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .chars()
-        .take(500)
-        .collect()
+/// The reason in the body: a member of a JSON object, or a plain text.
+fn reason(refusal: &Refusal) -> String {
+    let text = match serde_json::from_slice::<Value>(&refusal.body) {
+        Ok(body) => {
+            let member = |name: &&str| body.get(*name).and_then(Value::as_str);
+            let found = ["reason", "message", "error"].iter().find_map(member);
+            found.unwrap_or_default().to_owned()
+        }
+        Err(_) => {
+            let html = refusal.body.first() == Some(&b'<');
+            let text = std::str::from_utf8(&refusal.body).ok().filter(|_| !html);
+            text.unwrap_or_default().trim().to_owned()
+        }
+    };
+    text.chars().take(500).collect()
 }
 
 #[cfg(test)]

@@ -73,6 +73,8 @@ pub enum Effect {
     ReplaceRequestBody(Vec<u8>),
     /// Lets a paused request go on (from outside its own callbacks).
     ResumeRequest,
+    /// Lets a paused answer go on (from outside its own callbacks).
+    ResumeResponse,
     /// Sets a response header, replacing all its values.
     SetResponseHeader(String, Vec<u8>),
     /// Removes all values of a response header.
@@ -102,9 +104,22 @@ pub enum Effect {
     Log(Level, String),
 }
 
-/// An HTTP call through an Envoy cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How a call is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CallKind {
+    /// Method, path, headers and body as they are.
+    #[default]
+    Http,
+    /// A unary gRPC call: `:path` is `/service/method`, the other headers are its metadata, the body is
+    /// the message.
+    Grpc,
+}
+
+/// A call through an Envoy cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Call {
+    /// HTTP or gRPC.
+    pub kind: CallKind,
     /// Envoy cluster.
     pub cluster: String,
     /// Pseudo-headers (`:method`, `:path`, `:authority`) and headers.
@@ -118,12 +133,14 @@ pub struct Call {
 /// What came back from a [`Call`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallAnswer {
-    /// `None`: no answer (not sent, reset, timed out).
+    /// `None`: no answer over HTTP (not sent, reset, timed out).
     pub status: Option<u16>,
     /// Response headers.
     pub headers: Headers,
-    /// Response body.
+    /// Response body; of a gRPC call the message.
     pub body: Vec<u8>,
+    /// Of a gRPC call: its status, 0 with a message.
+    pub grpc_status: Option<u32>,
 }
 
 /// How loud a log line is.

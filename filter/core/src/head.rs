@@ -38,6 +38,14 @@ impl Headers {
         self.get(name).and_then(|v| std::str::from_utf8(v).ok())
     }
 
+    /// Replaces every value of `name`, by none without a value.
+    pub fn set(&mut self, name: &str, value: Option<&[u8]>) {
+        self.0.retain(|(n, _)| n != name);
+        if let Some(value) = value {
+            self.0.push((name.to_owned(), value.to_vec()));
+        }
+    }
+
     /// Every value of `name`, in order.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.0

@@ -14,7 +14,7 @@
 //!  request body          head + body ─▶ operations                     protocol ─▶ operation
 //!                        operations × rules ─▶ verdict                 policy::rules
 //!                        secrets in the body masked                    mask
-//!                        the live request held, a person asked         approval   (stream::hold)
+//!                        the live request held, a person asked         approval ─▶ ext_authz (stream::hold)
 //!                        request record durable                        record     (worker::queue)
 //!                        credential put in, request let go             stream::forward
 //!                        … or refused in the caller's own protocol     reason ─▶ denial
@@ -42,12 +42,14 @@ pub mod approval;
 pub mod config;
 pub mod denial;
 pub mod effect;
+pub mod ext_authz;
 pub mod head;
 pub mod identity;
 pub mod json;
 pub mod mask;
 pub mod operation;
 pub mod path;
+pub mod patience;
 pub mod policy;
 pub mod protocol;
 pub mod reason;

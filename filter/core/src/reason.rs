@@ -48,12 +48,16 @@ pub enum Reason {
     ApprovalPending,
     /// A later copy of the same request waits for the answer.
     ApprovalSuperseded,
+    /// Too many requests of this identity already wait for a person.
+    ApprovalLimit,
     /// The approval service could not be asked.
     ApprovalUnavailable,
     /// The record could not be written, and delivery is strict.
     AuditUnavailable,
     /// The answer came in a form that can not be masked.
     ResponseEncoding,
+    /// A person has to see the answer first, and it is too large or in a form that is not read.
+    AnswerUnreadable,
     /// Envoy does not deliver bodies to a paused filter (`allow_on_headers_stop_iteration`).
     HeaderPauseMissing,
     /// A call to the host failed.
@@ -95,9 +99,11 @@ impl Reason {
         Reason::ApprovalRefused,
         Reason::ApprovalPending,
         Reason::ApprovalSuperseded,
+        Reason::ApprovalLimit,
         Reason::ApprovalUnavailable,
         Reason::AuditUnavailable,
         Reason::ResponseEncoding,
+        Reason::AnswerUnreadable,
         Reason::HeaderPauseMissing,
         Reason::HostFault,
     ];
@@ -126,9 +132,11 @@ impl Reason {
             Reason::ApprovalRefused => "approval_refused",
             Reason::ApprovalPending => "approval_pending",
             Reason::ApprovalSuperseded => "approval_superseded",
+            Reason::ApprovalLimit => "approval_limit",
             Reason::ApprovalUnavailable => "approval_unavailable",
             Reason::AuditUnavailable => "audit_unavailable",
             Reason::ResponseEncoding => "response_encoding",
+            Reason::AnswerUnreadable => "answer_unreadable",
             Reason::HeaderPauseMissing => "header_pause_missing",
             Reason::HostFault => "host_fault",
         }
@@ -150,7 +158,8 @@ impl Reason {
             | Reason::DefaultDenied
             | Reason::SecretInRequest
             | Reason::ApprovalRefused
-            | Reason::ApprovalSuperseded => Class::Denied,
+            | Reason::ApprovalSuperseded
+            | Reason::ApprovalLimit => Class::Denied,
             Reason::ApprovalPending => Class::Waiting,
             Reason::KeysUnavailable
             | Reason::PathAmbiguous
@@ -161,6 +170,7 @@ impl Reason {
             | Reason::ApprovalUnavailable
             | Reason::AuditUnavailable
             | Reason::ResponseEncoding
+            | Reason::AnswerUnreadable
             | Reason::HeaderPauseMissing
             | Reason::HostFault => Class::Undecided,
         }
@@ -179,13 +189,14 @@ impl Reason {
             | Reason::ApprovalRefused
             | Reason::ApprovalPending
             | Reason::ApprovalSuperseded
+            | Reason::ApprovalLimit
             | Reason::UpgradeRefused
             | Reason::MethodRefused => 403,
             Reason::ConnectionUnknown => 404,
             Reason::PathAmbiguous | Reason::HeaderAmbiguous | Reason::BodyUnreadable => 400,
             Reason::BodyTooLarge => 413,
             Reason::BodyEncoding => 415,
-            Reason::ResponseEncoding => 502,
+            Reason::ResponseEncoding | Reason::AnswerUnreadable => 502,
             Reason::KeysUnavailable | Reason::ApprovalUnavailable | Reason::AuditUnavailable => 503,
             Reason::HeaderPauseMissing | Reason::HostFault => 500,
         }
@@ -196,6 +207,7 @@ impl Reason {
         match self {
             Reason::KeysUnavailable
             | Reason::ApprovalPending
+            | Reason::ApprovalLimit
             | Reason::ApprovalUnavailable
             | Reason::AuditUnavailable => true,
             Reason::TokenMissing
@@ -218,6 +230,7 @@ impl Reason {
             | Reason::ApprovalRefused
             | Reason::ApprovalSuperseded
             | Reason::ResponseEncoding
+            | Reason::AnswerUnreadable
             | Reason::HeaderPauseMissing
             | Reason::HostFault => false,
         }
@@ -257,11 +270,17 @@ impl Reason {
             Reason::ApprovalSuperseded => {
                 "A newer copy of this request is waiting for the reviewer."
             }
+            Reason::ApprovalLimit => {
+                "Too many of your requests already wait for a reviewer. Wait until some are decided."
+            }
             Reason::ApprovalUnavailable => "The approval service could not be reached.",
             Reason::AuditUnavailable => {
                 "The audit record could not be written, so nothing was sent."
             }
             Reason::ResponseEncoding => "The answer came in an encoding that can not be masked.",
+            Reason::AnswerUnreadable => {
+                "A reviewer has to see this answer first, and it is too large or can not be read."
+            }
             Reason::HeaderPauseMissing => {
                 "The gateway's Envoy does not hand bodies to a waiting filter; its operator must set \
                  allow_on_headers_stop_iteration."

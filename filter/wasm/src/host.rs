@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use countersign_core::effect::{Call, CallAnswer, Counter, Effect, Histogram, Level, Now};
+use countersign_core::effect::{
+    Call, CallAnswer, CallKind, Counter, Effect, Histogram, Level, Now,
+};
 use countersign_core::head::{Headers, RequestHead, ResponseHead};
 use countersign_core::stream::{Ended, Source};
 use proxy_wasm::hostcalls;
@@ -78,6 +80,7 @@ pub fn call_answer(num_headers: usize, body_size: usize) -> CallAnswer {
         status,
         headers: Headers::new(pairs),
         body: body.unwrap_or_default(),
+        grpc_status: None,
     }
 }
 
@@ -131,8 +134,71 @@ pub fn ended() -> Ended {
     }
 }
 
+/// The message of a gRPC call that has been answered, and its status.
+pub fn grpc_answer(status: u32, size: usize) -> CallAnswer {
+    let message = match (status, size) {
+        (0, 1..) => hostcalls::get_buffer(BufferType::GrpcReceiveBuffer, 0, size)
+            .ok()
+            .flatten(),
+        _ => None,
+    };
+    CallAnswer {
+        grpc_status: Some(status),
+        body: message.unwrap_or_default(),
+        ..CallAnswer::default()
+    }
+}
+
+/// A number that a call is known by; Envoy numbers the two kinds apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token(pub CallKind, pub u32);
+
+/// Ends a call whose answer nobody waits for any more. Only gRPC calls can be ended.
+pub fn cancel(token: Token) {
+    if let Token(CallKind::Grpc, number) = token {
+        let _ = hostcalls::cancel_grpc_call(number);
+    }
+}
+
 /// Makes a call on behalf of the effective context.
-pub fn call(call: &Call) -> Result<u32, String> {
+pub fn call(call: &Call) -> Result<Token, String> {
+    match call.kind {
+        CallKind::Http => http_call(call).map(|number| Token(CallKind::Http, number)),
+        CallKind::Grpc => grpc_call(call).map(|number| Token(CallKind::Grpc, number)),
+    }
+}
+
+fn grpc_call(call: &Call) -> Result<u32, String> {
+    let failed = |what: &str| format!("gRPC call to cluster {}: {what}", call.cluster);
+    let header = |name: &str| {
+        let mut found = call.headers.iter().filter(|(n, _)| n == name);
+        found.next().map(|(_, value)| value.as_str())
+    };
+    let path = header(":path").unwrap_or_default();
+    let (service, method) = path
+        .trim_start_matches('/')
+        .rsplit_once('/')
+        .ok_or_else(|| failed("no method"))?;
+    let metadata = call.headers.iter().filter(|(n, _)| !n.starts_with(':'));
+    let metadata = metadata.map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
+    let upstream = countersign_core::ext_authz::envoy_service(
+        &call.cluster,
+        header(":authority").unwrap_or_default(),
+    );
+    let upstream = std::str::from_utf8(&upstream).map_err(|_| failed("its name is too long"))?;
+    let timeout = Duration::from_millis(call.timeout_ms);
+    hostcalls::dispatch_grpc_call(
+        upstream,
+        service,
+        method,
+        metadata,
+        Some(&call.body),
+        timeout,
+    )
+    .map_err(|status| failed(&format!("{status:?}")))
+}
+
+fn http_call(call: &Call) -> Result<u32, String> {
     let headers = call
         .headers
         .iter()
@@ -193,7 +259,7 @@ impl Metrics {
 pub fn apply(
     effect: Effect,
     metrics: &Metrics,
-    on_call: &mut dyn FnMut(u32),
+    on_call: &mut dyn FnMut(Token),
 ) -> Result<(), String> {
     let failed = |what: &str| {
         let what = what.to_owned();
@@ -212,6 +278,9 @@ pub fn apply(
                 .map_err(failed("request body"))
         }
         Effect::ResumeRequest => hostcalls::resume_http_request().map_err(failed("resume")),
+        Effect::ResumeResponse => {
+            hostcalls::resume_http_response().map_err(failed("resume response"))
+        }
         Effect::SetResponseHeader(name, value) => {
             hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, &name, Some(&value))
                 .map_err(failed(&name))
@@ -227,7 +296,7 @@ pub fn apply(
             let headers = reply
                 .headers
                 .iter()
-                .map(|(n, v)| (*n, v.as_str()))
+                .map(|(n, v)| (n.as_ref(), v.as_str()))
                 .collect();
             hostcalls::send_http_response(u32::from(reply.status), headers, Some(&reply.body))
                 .map_err(failed("reply"))

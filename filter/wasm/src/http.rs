@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use countersign_core::effect::Flow;
+use countersign_core::effect::{CallKind, Flow};
 use countersign_core::stream::{Ended, Stream};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType};
 
-use crate::host;
+use crate::host::{self, Token};
 use crate::shared::Shared;
 
 /// The context of one HTTP stream.
@@ -59,7 +59,17 @@ impl Context for Http {
         body_size: usize,
         _num_trailers: usize,
     ) {
-        self.shared.on_call_response(token, num_headers, body_size);
+        self.shared
+            .on_call_response(Token(CallKind::Http, token), || {
+                host::call_answer(num_headers, body_size)
+            });
+    }
+
+    fn on_grpc_call_response(&mut self, token: u32, status: u32, size: usize) {
+        self.shared
+            .on_call_response(Token(CallKind::Grpc, token), || {
+                host::grpc_answer(status, size)
+            });
     }
 }
 
@@ -119,7 +129,9 @@ impl HttpContext for Http {
         let Some(bytes) = bytes else {
             return self.fail("response body");
         };
-        self.run(|stream, _| stream.on_response_body(&bytes, body_size, end_of_stream, host::now()))
+        self.run(|stream, worker| {
+            stream.on_response_body(worker, &bytes, body_size, end_of_stream, host::now())
+        })
     }
 
     fn on_http_response_trailers(&mut self, _num_trailers: usize) -> Action {

@@ -6,14 +6,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use countersign_core::config;
-use countersign_core::effect::Level;
+use countersign_core::effect::{CallKind, Level};
 use countersign_core::worker::Worker;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
 use crate::envoy;
-use crate::host;
+use crate::host::{self, Token};
 use crate::http::Http;
 use crate::shared::Shared;
 
@@ -63,7 +63,17 @@ impl Context for Root {
         _num_trailers: usize,
     ) {
         if let Some(shared) = &self.shared {
-            shared.on_call_response(token, num_headers, body_size);
+            shared.on_call_response(Token(CallKind::Http, token), || {
+                host::call_answer(num_headers, body_size)
+            });
+        }
+    }
+
+    fn on_grpc_call_response(&mut self, token: u32, status: u32, size: usize) {
+        if let Some(shared) = &self.shared {
+            shared.on_call_response(Token(CallKind::Grpc, token), || {
+                host::grpc_answer(status, size)
+            });
         }
     }
 }

@@ -13,7 +13,7 @@ use countersign_core::stream::Stream;
 use countersign_core::worker::{Purpose, Worker, WorkerEffect};
 use proxy_wasm::hostcalls;
 
-use crate::host::{self, Metrics};
+use crate::host::{self, Metrics, Token};
 
 /// Who made a call and gets its answer.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ pub struct Shared {
     awake: Cell<bool>,
     worker: RefCell<Worker>,
     streams: RefCell<HashMap<u32, Weak<RefCell<Stream>>>>,
-    calls: RefCell<HashMap<u32, Caller>>,
+    calls: RefCell<HashMap<Token, Caller>>,
     metrics: Metrics,
 }
 
@@ -56,12 +56,13 @@ impl Shared {
         stream
     }
 
-    /// Forgets a stream and its calls, which Envoy has cancelled.
+    /// Forgets a stream, whose calls end with it.
     pub fn remove(&self, id: u32) {
         self.streams.borrow_mut().remove(&id);
-        self.calls
-            .borrow_mut()
-            .retain(|_, caller| !matches!(caller, Caller::Stream(s) if *s == id));
+        let calls = &mut *self.calls.borrow_mut();
+        for (token, _) in calls.extract_if(|_, c| matches!(c, Caller::Stream(s) if *s == id)) {
+            host::cancel(token);
+        }
     }
 
     /// Runs one event of a stream, applies what comes of it, and sees to the worker.
@@ -131,14 +132,14 @@ impl Shared {
 
     /// An answer to a call came in; the SDK gives it to the context that was active when the call was
     /// made, which need not be its owner.
-    pub fn on_call_response(&self, token: u32, num_headers: usize, body_size: usize) {
+    pub fn on_call_response(&self, token: Token, read: impl Fn() -> CallAnswer) {
         let Some(caller) = self.calls.borrow_mut().remove(&token) else {
             return;
         };
         match caller {
             Caller::Worker(purpose) => {
                 self.enter(self.root);
-                let answer = host::call_answer(num_headers, body_size);
+                let answer = read();
                 let effects = self
                     .worker
                     .borrow_mut()
@@ -150,7 +151,7 @@ impl Shared {
                     return;
                 };
                 if self.enter(id) {
-                    let answer = host::call_answer(num_headers, body_size);
+                    let answer = read();
                     self.run(id, &stream, |stream, worker| {
                         stream.on_call(worker, answer, host::now())
                     });

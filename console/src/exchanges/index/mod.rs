@@ -3,15 +3,19 @@
 //! An exchange is a row number; a value (`user` = `ci-runner`) has its number, and `search_bits` holds
 //! its rows as bitmaps of 4,096 rows each. A query is sets cut with each other in memory, so that what
 //! it costs hangs on the number of its terms and hardly on how much they find, counts are exact, and
-//! a facet is one more intersection. Words are in an FTS5 table, whose row ids carry the exchange.
+//! a facet is one more intersection. Words are in the full-text index of the engine, whose row ids
+//! carry the exchange: see `full_text`.
 //!
 //! All of it follows from the ledger's entries: see [`super::derive`].
 
 mod bits;
+pub(crate) mod full_text;
+mod lexemes;
 mod read;
 mod values;
 mod words;
 
+pub(crate) use read::last_with;
 pub use read::{Index, TooWide};
 pub use values::{Kind, cut};
 pub use words::{readable, words};
@@ -86,9 +90,8 @@ pub fn take(c: &Connection, records: &[Taken<'_>]) -> Result<(), StoreError> {
     for record in records {
         batch.record(c, record)?;
         if record.number < RECORDS {
-            let rowid = record.row * RECORDS + record.number;
-            c.prepare_cached("INSERT OR REPLACE INTO search_words (rowid, words) VALUES (?1, ?2)")?
-                .execute(params![rowid, words(record.attributes)])?;
+            let id = record.row * RECORDS + record.number;
+            full_text::insert(c, id, &words(record.attributes))?;
         }
     }
     batch.write(c)
@@ -184,7 +187,8 @@ impl Batch {
             }
             if before != after {
                 c.prepare_cached(
-                    "INSERT OR REPLACE INTO search_of (exchange, has) VALUES (?1, ?2)",
+                    "INSERT INTO search_of (exchange, has) VALUES (?1, ?2)
+                     ON CONFLICT (exchange) DO UPDATE SET has = excluded.has",
                 )?
                 .execute(params![row, write_held(after)])?;
             }
@@ -213,7 +217,8 @@ impl Batch {
             }
             let offsets: Vec<u16> = offsets.into_iter().collect();
             c.prepare_cached(
-                "INSERT OR REPLACE INTO search_bits (value, block, bits) VALUES (?1, ?2, ?3)",
+                "INSERT INTO search_bits (value, block, bits) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (value, block) DO UPDATE SET bits = excluded.bits",
             )?
             .execute(params![value, block, bits::encode(&offsets)])?;
         }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use roaring::RoaringBitmap;
 
 use super::values::{Kind, cut};
-use super::{RECORDS, bits, read_held};
-use crate::exchanges::query::{Field, Pattern, fold};
+use super::{RECORDS, bits, full_text, read_held};
+use crate::exchanges::query::{Field, Pattern, Words, fold};
 use crate::store::StoreError;
 use crate::store::sql::{Connection, OptionalExtension, params};
 
@@ -16,6 +16,12 @@ pub const MOST_VALUES: usize = 20_000;
 /// More different values match than are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooWide;
+
+/// Text that comes behind nearly everything that begins with `start`, in the order of bytes: an engine
+/// that reads ahead does not read to the end of the table.
+pub(crate) fn last_with(start: &str) -> String {
+    format!("{start}{}", char::MAX)
+}
 
 /// The index, over a connection.
 pub struct Index<'a>(pub &'a Connection);
@@ -118,9 +124,10 @@ impl Index<'_> {
                 .collect::<Result<_, _>>()?));
         };
         let mut statement = self.0.prepare_cached(
-            "SELECT id, folded FROM search_values WHERE kind = ?1 AND folded >= ?2 ORDER BY folded",
+            "SELECT id, folded FROM search_values
+             WHERE kind = ?1 AND folded >= ?2 AND folded <= ?3 ORDER BY folded",
         )?;
-        let mut rows = statement.query(params![kind.code(), folded])?;
+        let mut rows = statement.query(params![kind.code(), folded, last_with(folded)])?;
         let mut numbers = Vec::new();
         while let Some(row) = rows.next()? {
             let value = row.get_ref(1)?.as_str()?;
@@ -196,29 +203,26 @@ impl Index<'_> {
     /// there are no more; which of the two is the second value.
     pub fn with_words(
         &self,
-        query: &str,
+        words: &Words,
         before: u32,
         enough: u64,
     ) -> Result<(RoaringBitmap, Option<u32>), StoreError> {
-        let mut statement = self.0.prepare_cached(
-            "SELECT rowid FROM search_words WHERE search_words MATCH ?1 AND rowid < ?2 ORDER BY rowid DESC",
-        )?;
-        let mut rows = statement.query(params![query, i64::from(before) * RECORDS])?;
         let mut found = Vec::new();
         let mut last = None;
-        while let Some(row) = rows.next()? {
-            let rowid: i64 = row.get(0)?;
-            let exchange = u32::try_from(rowid / RECORDS).unwrap_or(u32::MAX);
+        let mut more = true;
+        full_text::newest(self.0, words, i64::from(before) * RECORDS, enough, |id| {
+            let exchange = u32::try_from(id / RECORDS).unwrap_or(u32::MAX);
             if last == Some(exchange) {
-                continue;
+                return true;
             }
-            if found.len() as u64 >= enough {
-                // Everything from the last one up has been seen.
-                return Ok((found.into_iter().rev().collect(), last));
+            more = (found.len() as u64) < enough;
+            if more {
+                found.push(exchange);
+                last = Some(exchange);
             }
-            found.push(exchange);
-            last = Some(exchange);
-        }
-        Ok((found.into_iter().rev().collect(), None))
+            more
+        })?;
+        // When there are more, everything from the last one up has been seen.
+        Ok((found.into_iter().rev().collect(), last.filter(|_| !more)))
     }
 }

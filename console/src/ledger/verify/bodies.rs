@@ -19,9 +19,8 @@ pub(super) fn check(
     report: &mut Report,
 ) -> Result<(), StoreError> {
     let mut there: HashSet<Hash> = HashSet::new();
-    let mut statement = c.prepare("SELECT sha256, size, codec, data, last_entry FROM bodies")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    let sql = "SELECT sha256, size, codec, data, last_entry FROM bodies";
+    c.scan::<StoreError>(sql, &[], |row| {
         let sha256: Vec<u8> = row.get(0)?;
         let size: i64 = row.get(1)?;
         let entry = <&Hash>::try_from(sha256.as_slice())
@@ -34,7 +33,7 @@ pub(super) fn check(
                 None,
                 format!("the body {name} was inserted: no entry has it"),
             );
-            continue;
+            return Ok(true);
         };
         report.bodies += 1;
         let bytes = unpack(row.get(2)?, size, row.get(3)?);
@@ -60,7 +59,8 @@ pub(super) fn check(
         if let Ok(sha256) = sha256.try_into() {
             there.insert(sha256);
         }
-    }
+        Ok(true)
+    })?;
     for (sha256, entry) in &seen.bodies {
         if there.contains(sha256) {
             continue;

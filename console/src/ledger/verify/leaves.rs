@@ -91,18 +91,17 @@ pub(super) fn check(
         },
         wrong: None,
     };
-    let mut statement = c.prepare("SELECT idx, at, kind, leaf, hash FROM entries ORDER BY idx")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let row = Row::read(&row)?;
+    let sql = "SELECT idx, at, kind, leaf, hash FROM entries ORDER BY idx";
+    c.scan::<StoreError>(sql, &[], |row| {
+        let row = Row::read(row)?;
         let expected = pass.edge.size() as i64;
         if row.index != expected {
             pass.gap(expected, row.index, report);
-            break;
+            return Ok(false);
         }
         pass.entry(&row, report)?;
-    }
-    drop(rows);
+        Ok(true)
+    })?;
     pass.end(report)?;
     Ok(pass.seen)
 }

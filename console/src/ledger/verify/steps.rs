@@ -56,20 +56,24 @@ fn arrival(anew: &Connection, entry: &Entry, value: &Map<String, Value>) -> Resu
     };
     let digest: [u8; 32] = Sha256::digest(said.as_bytes()).into();
     anew.prepare_cached(
-        "INSERT OR IGNORE INTO workers (worker, first_at, last_at, highest, records)
-         VALUES (?1, ?2, ?2, 0, 0)",
+        "INSERT INTO workers (worker, first_at, last_at, highest, records)
+         VALUES (?1, ?2, ?2, 0, 0) ON CONFLICT DO NOTHING",
     )?
     .execute(params![worker, entry.at])?;
     anew.prepare_cached(
-        "UPDATE workers SET last_at = max(last_at, ?2), highest = max(highest, ?3),
-           dropped = max(dropped, ?4),
-           records = records + NOT EXISTS (SELECT 1 FROM arrivals WHERE worker = workers.id AND seq = ?3)
+        "UPDATE workers SET last_at = CASE WHEN last_at < ?2 THEN ?2 ELSE last_at END,
+           highest = CASE WHEN highest < ?3 THEN ?3 ELSE highest END,
+           dropped = CASE WHEN dropped < ?4 THEN ?4 ELSE dropped END,
+           records = records + CASE WHEN EXISTS
+             (SELECT 1 FROM arrivals WHERE arrivals.worker = workers.id AND seq = ?3) THEN 0 ELSE 1 END
          WHERE worker = ?1",
     )?
     .execute(params![worker, entry.at, seq, dropped])?;
+    let worker: i64 = anew
+        .prepare_cached("SELECT id FROM workers WHERE worker = ?1")?
+        .query_row([worker], |row| row.get(0))?;
     anew.prepare_cached(
-        "INSERT INTO arrivals (worker, seq, digest, entry)
-         SELECT id, ?2, ?3, ?4 FROM workers WHERE worker = ?1",
+        "INSERT INTO arrivals (worker, seq, digest, entry) VALUES (?1, ?2, ?3, ?4)",
     )?
     .execute(params![worker, seq, digest, entry.index])?;
     Ok(())

@@ -14,6 +14,8 @@ pub use value::{FromSql, Params, ToSql, Value, ValueRef};
 
 pub use crate::store_params as params;
 
+use super::postgres::{CHANNEL, Client};
+
 /// Why a statement was not run, or its answer not read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -26,6 +28,12 @@ pub enum Error {
     /// A value is not what it should be.
     #[error("{0}")]
     Unreadable(String),
+    /// PostgreSQL's own error.
+    #[error("{0}")]
+    Refused(String),
+    /// There is no connection to PostgreSQL, or it was lost on the way.
+    #[error("it cannot be reached: {0}")]
+    Lost(String),
 }
 
 /// What SQL gives.
@@ -36,6 +44,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Engine {
     /// A file of this machine.
     Sqlite,
+    /// A server that several consoles share.
+    Postgres,
 }
 
 /// A connection to the database.
@@ -43,6 +53,7 @@ pub struct Connection(Inner);
 
 enum Inner {
     Sqlite(rusqlite::Connection),
+    Postgres(Box<Client>),
 }
 
 impl Connection {
@@ -55,6 +66,7 @@ impl Connection {
     pub fn engine(&self) -> Engine {
         match &self.0 {
             Inner::Sqlite(_) => Engine::Sqlite,
+            Inner::Postgres(_) => Engine::Postgres,
         }
     }
 
@@ -62,13 +74,33 @@ impl Connection {
     pub fn sqlite(&self) -> Option<&rusqlite::Connection> {
         match &self.0 {
             Inner::Sqlite(c) => Some(c),
+            Inner::Postgres(_) => None,
         }
+    }
+
+    /// PostgreSQL's, if it is one.
+    pub(super) fn postgres(&self) -> Option<&Client> {
+        match &self.0 {
+            Inner::Sqlite(_) => None,
+            Inner::Postgres(client) => Some(client),
+        }
+    }
+
+    /// Whether it is known to have lost its server.
+    pub(super) fn is_lost(&self) -> bool {
+        self.postgres().is_some_and(Client::is_lost)
+    }
+
+    /// Whether it still reaches its server.
+    pub(super) fn is_alive(&self) -> bool {
+        self.postgres().is_none_or(Client::is_alive)
     }
 
     /// Prepares a statement that will be used again.
     pub fn prepare_cached(&self, sql: &str) -> Result<Statement<'_>> {
         Ok(Statement(match &self.0 {
             Inner::Sqlite(c) => Prepared::Kept(c.prepare_cached(sql)?),
+            Inner::Postgres(client) => Prepared::Postgres(client, sql.to_owned()),
         }))
     }
 
@@ -76,6 +108,7 @@ impl Connection {
     pub fn prepare(&self, sql: &str) -> Result<Statement<'_>> {
         Ok(Statement(match &self.0 {
             Inner::Sqlite(c) => Prepared::Once(c.prepare(sql)?),
+            Inner::Postgres(client) => Prepared::Postgres(client, sql.to_owned()),
         }))
     }
 
@@ -98,31 +131,105 @@ impl Connection {
     pub fn execute_batch(&self, sql: &str) -> Result<()> {
         match &self.0 {
             Inner::Sqlite(c) => Ok(c.execute_batch(sql)?),
+            Inner::Postgres(client) => client.batch(sql),
         }
+    }
+
+    /// Runs a query whose answer may be too long to be held, and gives each row to `each` until that
+    /// has enough. To be called in a transaction or snapshot; its values are whole numbers.
+    pub fn scan<E: From<Error>>(
+        &self,
+        sql: &str,
+        values: &[i64],
+        mut each: impl FnMut(&Row<'_>) -> std::result::Result<bool, E>,
+    ) -> std::result::Result<(), E> {
+        let Inner::Postgres(client) = &self.0 else {
+            let mut statement = self.prepare(sql)?;
+            let values: Vec<&dyn ToSql> = values.iter().map(|value| value as _).collect();
+            let mut rows = statement.query(values.as_slice())?;
+            while let Some(row) = rows.next()? {
+                if !each(&row)? {
+                    break;
+                }
+            }
+            return Ok(());
+        };
+        // A cursor takes no values.
+        let mut sql = sql.to_owned();
+        for (place, value) in values.iter().enumerate().rev() {
+            sql = sql.replace(&format!("?{}", place + 1), &format!("({value})"));
+        }
+        let mut wrong = None;
+        client.scan(&sql, |rows| {
+            for row in rows {
+                match each(&Row::postgres(row)) {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(false),
+                    Err(error) => {
+                        wrong = Some(error);
+                        return Ok(false);
+                    }
+                }
+            }
+            Ok(true)
+        })?;
+        wrong.map_or(Ok(()), Err)
     }
 
     /// Begins to look at one state of the database, until what is returned goes.
     pub fn snapshot(&self) -> Result<Snapshot<'_>> {
-        self.execute_batch("BEGIN")?;
+        self.execute_batch(match self.engine() {
+            Engine::Sqlite => "BEGIN",
+            Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ",
+        })?;
         Ok(Snapshot(self))
     }
 
     /// Begins a transaction that writes.
     pub(super) fn begin(&self) -> Result<Transaction<'_>> {
-        self.execute_batch("BEGIN IMMEDIATE")?;
+        match &self.0 {
+            Inner::Sqlite(c) => c.execute_batch("BEGIN IMMEDIATE")?,
+            Inner::Postgres(client) => client.begin()?,
+        }
         Ok(Transaction {
             connection: self,
             ended: false,
         })
     }
 
+    /// Prepares every statement anew: tables have come to stand before others.
+    pub fn forget_statements(&self) {
+        match &self.0 {
+            Inner::Sqlite(c) => c.flush_prepared_statement_cache(),
+            Inner::Postgres(client) => client.forget_statements(),
+        }
+    }
+
+    /// Says a word to every console of the database, this one included, once the transaction is
+    /// committed. A console that is alone has nobody to say it to.
+    pub fn tell(&self, word: &str) -> Result<()> {
+        if self.engine() == Engine::Postgres {
+            self.prepare_cached("SELECT pg_notify(?1, ?2)")?
+                .query_row([CHANNEL, word], |_| Ok(()))?;
+        }
+        Ok(())
+    }
+
     /// How many bytes the database takes.
     pub fn size(&self) -> Result<i64> {
-        self.query_row(
-            "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
-            [],
-            |row| row.get(0),
-        )
+        let sql = match self.engine() {
+            Engine::Sqlite => {
+                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+            }
+            Engine::Postgres => "SELECT pg_database_size(current_database())",
+        };
+        self.query_row(sql, [], |row| row.get(0))
+    }
+}
+
+impl From<Client> for Connection {
+    fn from(client: Client) -> Self {
+        Self(Inner::Postgres(Box::new(client)))
     }
 }
 
@@ -157,12 +264,21 @@ pub(super) struct Transaction<'a> {
 }
 
 impl Transaction<'_> {
+    /// Commits; returns when that is on disk.
     pub fn commit(mut self) -> Result<()> {
-        self.connection.execute_batch("COMMIT")?;
+        match &self.connection.0 {
+            Inner::Sqlite(c) => c.execute_batch("COMMIT")?,
+            Inner::Postgres(client) => {
+                // Whatever became of it, nothing is left to be undone.
+                self.ended = true;
+                client.commit()?;
+            }
+        }
         self.ended = true;
         Ok(())
     }
 
+    /// Undoes it.
     pub fn rollback(mut self) -> Result<()> {
         self.ended = true;
         self.connection.execute_batch("ROLLBACK")
@@ -192,24 +308,37 @@ pub struct Statement<'a>(Prepared<'a>);
 enum Prepared<'a> {
     Kept(rusqlite::CachedStatement<'a>),
     Once(rusqlite::Statement<'a>),
-}
-
-impl<'a> Prepared<'a> {
-    fn sqlite(&mut self) -> &mut rusqlite::Statement<'a> {
-        match self {
-            Self::Kept(statement) => statement,
-            Self::Once(statement) => statement,
-        }
-    }
+    /// Prepared when it is run, and kept with the connection.
+    Postgres(&'a Client, String),
 }
 
 impl Statement<'_> {
     /// Runs it; how many rows it changed.
     pub fn execute(&mut self, params: impl Params) -> Result<usize> {
         params.with(|values| {
-            let values = rusqlite::params_from_iter(values);
-            Ok(self.0.sqlite().execute(values)?)
+            let sqlite = rusqlite::params_from_iter(values);
+            match &mut self.0 {
+                Prepared::Kept(statement) => Ok(statement.execute(sqlite)?),
+                Prepared::Once(statement) => Ok(statement.execute(sqlite)?),
+                Prepared::Postgres(client, sql) => {
+                    let changed = client.execute(sql, values)?;
+                    Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+                }
+            }
         })
+    }
+
+    /// Runs it for each of many rows of values; how many rows that changed.
+    pub fn execute_many(&mut self, rows: &[Vec<Value<'_>>]) -> Result<usize> {
+        if let Prepared::Postgres(client, sql) = &self.0 {
+            let changed = client.execute_many(sql, rows)?;
+            return Ok(usize::try_from(changed).unwrap_or(usize::MAX));
+        }
+        let mut changed = 0;
+        for values in rows {
+            changed += self.execute(values.as_slice())?;
+        }
+        Ok(changed)
     }
 
     /// Runs it and reads its first row.
@@ -234,8 +363,12 @@ impl Statement<'_> {
     /// Runs it; its rows are read one by one.
     pub fn query(&mut self, params: impl Params) -> Result<Rows<'_>> {
         params.with(|values| {
-            let values = rusqlite::params_from_iter(values);
-            Ok(Rows::sqlite(self.0.sqlite().query(values)?))
+            let sqlite = rusqlite::params_from_iter(values);
+            Ok(match &mut self.0 {
+                Prepared::Kept(statement) => Rows::sqlite(statement.query(sqlite)?),
+                Prepared::Once(statement) => Rows::sqlite(statement.query(sqlite)?),
+                Prepared::Postgres(client, sql) => Rows::postgres(client.query(sql, values)?),
+            })
         })
     }
 }

@@ -1,12 +1,14 @@
 //! What a query gives.
 
 use super::{Error, FromSql, Result, ValueRef};
+use crate::store::postgres::Raw;
 
 /// The rows of a query, one after the other.
 pub struct Rows<'a>(Source<'a>);
 
 enum Source<'a> {
     Sqlite(rusqlite::Rows<'a>),
+    Postgres(std::vec::IntoIter<tokio_postgres::Row>),
 }
 
 impl<'a> Rows<'a> {
@@ -14,11 +16,16 @@ impl<'a> Rows<'a> {
         Self(Source::Sqlite(rows))
     }
 
+    pub(super) fn postgres(rows: Vec<tokio_postgres::Row>) -> Self {
+        Self(Source::Postgres(rows.into_iter()))
+    }
+
     /// The next row.
     #[allow(clippy::should_implement_trait)] // A row borrows from the rows, which an iterator cannot say.
     pub fn next(&mut self) -> Result<Option<Row<'_>>> {
         match &mut self.0 {
             Source::Sqlite(rows) => Ok(rows.next()?.map(|row| Row(Values::Sqlite(row)))),
+            Source::Postgres(rows) => Ok(rows.next().map(Row::postgres)),
         }
     }
 }
@@ -54,9 +61,14 @@ pub struct Row<'a>(Values<'a>);
 
 enum Values<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
+    Postgres(tokio_postgres::Row),
 }
 
 impl Row<'_> {
+    pub(super) fn postgres(row: tokio_postgres::Row) -> Self {
+        Self(Values::Postgres(row))
+    }
+
     /// The value of a column, by place or by name.
     pub fn get<I: RowIndex, T: FromSql>(&self, column: I) -> Result<T> {
         T::column_result(self.get_ref(column)?).map_err(|error| match error {
@@ -75,6 +87,7 @@ impl Row<'_> {
                 rusqlite::types::ValueRef::Text(text) => ValueRef::Text(text),
                 rusqlite::types::ValueRef::Blob(bytes) => ValueRef::Blob(bytes),
             }),
+            Values::Postgres(row) => column.of_postgres(row),
         }
     }
 }
@@ -86,6 +99,9 @@ pub trait RowIndex: Copy {
     /// The value in a row of SQLite.
     #[doc(hidden)]
     fn of_sqlite<'a>(self, row: &'a rusqlite::Row<'_>) -> Result<rusqlite::types::ValueRef<'a>>;
+    /// The value in a row of PostgreSQL.
+    #[doc(hidden)]
+    fn of_postgres(self, row: &tokio_postgres::Row) -> Result<ValueRef<'_>>;
 }
 
 impl RowIndex for usize {
@@ -96,6 +112,10 @@ impl RowIndex for usize {
     fn of_sqlite<'a>(self, row: &'a rusqlite::Row<'_>) -> Result<rusqlite::types::ValueRef<'a>> {
         Ok(row.get_ref(self)?)
     }
+
+    fn of_postgres(self, row: &tokio_postgres::Row) -> Result<ValueRef<'_>> {
+        Ok(row.try_get::<_, Raw<'_>>(self)?.0)
+    }
 }
 
 impl RowIndex for &str {
@@ -105,5 +125,9 @@ impl RowIndex for &str {
 
     fn of_sqlite<'a>(self, row: &'a rusqlite::Row<'_>) -> Result<rusqlite::types::ValueRef<'a>> {
         Ok(row.get_ref(self)?)
+    }
+
+    fn of_postgres(self, row: &tokio_postgres::Row) -> Result<ValueRef<'_>> {
+        Ok(row.try_get::<_, Raw<'_>>(self)?.0)
     }
 }

@@ -197,6 +197,12 @@ impl Params for [&dyn ToSql; 0] {
     }
 }
 
+impl Params for &[Value<'_>] {
+    fn with<R>(&self, run: impl FnOnce(&[Value<'_>]) -> R) -> R {
+        run(self)
+    }
+}
+
 impl Params for &[&dyn ToSql] {
     fn with<R>(&self, run: impl FnOnce(&[Value<'_>]) -> R) -> R {
         let values: Vec<Value<'_>> = self.iter().map(|value| value.to_sql()).collect();

@@ -262,7 +262,17 @@ fn promises(exchange: &Exchange, request: &Request, policy: &Value, seen: &Seen)
     let held = seen
         .records
         .iter()
-        .any(|r| own(&r) && r["countersign.decision"] == "held");
+        .any(|r| own(&r) && r["event"] == "request" && r["countersign.decision"] == "held");
+    let asked_about_answer = seen
+        .asked
+        .iter()
+        .any(|q| q["body"]["exchange"] == exchange.id.as_str() && !q["body"]["answer"].is_null());
+    if asked_about_answer && exchange.response.is_some() {
+        ensure!(
+            seen.approved.contains(&exchange.id),
+            "an answer was delivered before it was approved"
+        );
+    }
     if held {
         let given = seen
             .approved

@@ -333,7 +333,7 @@ impl<F: Filter> Gateway<F> {
         stream.status = Some(upstream.status);
         let trailers = !upstream.trailers.is_empty();
         let end = pieces.is_empty() && !trailers;
-        self.filter.response_headers(id, end)?;
+        let mut flow = self.filter.response_headers(id, end)?;
         received.headers = self.stream(id)?.response.clone();
         if self.answered_instead(passage)? {
             return Ok(());
@@ -341,27 +341,64 @@ impl<F: Filter> Gateway<F> {
         let count = pieces.len();
         for (index, piece) in pieces.into_iter().enumerate() {
             let last = index + 1 == count && !trailers;
-            let size = piece.len();
-            self.stream(id)?.response_body = Some(piece);
-            self.filter.response_body(id, size, last)?;
+            // While the answer is paused, its buffer holds what the filter left there.
+            let buffer = self.stream(id)?.response_body.get_or_insert_default();
+            buffer.extend_from_slice(&piece);
+            let size = buffer.len();
+            flow = self.filter.response_body(id, size, last)?;
+            if self.answered_instead(passage)? {
+                return Ok(());
+            }
             let stream = self.stream(id)?;
-            received
-                .body
-                .extend(stream.response_body.take().unwrap_or_default());
+            if flow == Flow::Continue {
+                received
+                    .body
+                    .extend(stream.response_body.take().unwrap_or_default());
+            }
             if stream.reset {
                 break;
             }
         }
         if trailers && !self.stream(id)?.reset {
-            self.filter.response_trailers(id)?;
+            flow = self.filter.response_trailers(id)?;
         }
-        received.reset = self.stream(id)?.reset;
+        let reset = self.stream(id)?.reset;
+        if flow == Flow::Pause && !reset && !self.let_go(passage)? {
+            return Ok(());
+        }
+        let stream = self.stream(id)?;
+        received
+            .body
+            .extend(stream.response_body.take().unwrap_or_default());
+        received.reset = stream.reset;
         passage.exchange.response = Some(received);
         self.pump(passage)
     }
 
+    /// Lets time pass until a paused answer goes on; `false` if another was given in its place.
+    fn let_go(&mut self, passage: &mut Passage) -> Result<bool> {
+        let id = passage.id;
+        let mut waited = 0;
+        loop {
+            self.pump(passage)?;
+            if self.answered_instead(passage)? {
+                return Ok(false);
+            }
+            if self.stream(id)?.response_resumed {
+                return Ok(true);
+            }
+            ensure!(waited < PATIENCE_MS, "the answer was never let go");
+            waited += TICK_MS;
+            self.filter.host().now += TICK_MS * 1_000_000;
+            self.filter.tick()?;
+        }
+    }
+
     /// Whether the filter put its own answer in place of the upstream's.
     fn answered_instead(&mut self, passage: &mut Passage) -> Result<bool> {
+        if passage.exchange.reply.is_some() {
+            return Ok(true);
+        }
         let Some(reply) = self.stream(passage.id)?.reply.clone() else {
             return Ok(false);
         };

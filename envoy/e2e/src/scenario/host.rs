@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
-use countersign_core::effect::{Call, CallAnswer};
+use countersign_core::effect::{Call, CallAnswer, CallKind};
 
 use super::services::Services;
 
@@ -37,6 +37,8 @@ pub struct StreamState {
     pub response_body: Option<Vec<u8>>,
     /// The filter let the request go outside of its callbacks.
     pub resumed: bool,
+    /// The filter let the answer go outside of its callbacks.
+    pub response_resumed: bool,
     /// The filter answered.
     pub reply: Option<LocalReply>,
     /// The filter cut the response.
@@ -195,6 +197,16 @@ impl Host {
         Ok(())
     }
 
+    /// Lets the answer go on.
+    ///
+    /// # Errors
+    /// Envoy refuses.
+    pub fn resume_response(&mut self, id: u32) -> Result<(), String> {
+        self.allow("resume_response")?;
+        self.stream(id)?.response_resumed = true;
+        Ok(())
+    }
+
     /// Answers in place of the upstream; Envoy takes the first answer only.
     ///
     /// # Errors
@@ -236,6 +248,14 @@ impl Host {
         let (answer, after_ms) = match said.after_ms {
             late if late > call.timeout_ms => (CallAnswer::default(), call.timeout_ms),
             in_time => (said.answer, in_time),
+        };
+        // A gRPC call that nobody answers ends with DEADLINE_EXCEEDED.
+        let answer = match (call.kind, answer.grpc_status) {
+            (CallKind::Grpc, None) => CallAnswer {
+                grpc_status: Some(4),
+                ..answer
+            },
+            _ => answer,
         };
         self.waiting.push(Waiting {
             token: self.tokens,

@@ -100,6 +100,7 @@ impl Native {
                 Effect::RemoveRequestHeader(name) => host.remove_request_header(id, &name)?,
                 Effect::ReplaceRequestBody(body) => host.set_request_body(id, &body)?,
                 Effect::ResumeRequest => host.resume(id)?,
+                Effect::ResumeResponse => host.resume_response(id)?,
                 Effect::SetResponseHeader(name, value) => {
                     host.set_response_header(id, &name, &value)?
                 }
@@ -108,7 +109,7 @@ impl Native {
                 Effect::Reply(reply) => {
                     let headers = reply.headers.into_iter();
                     let headers = headers
-                        .map(|(n, v)| (n.to_owned(), v.into_bytes()))
+                        .map(|(n, v)| (n.into_owned(), v.into_bytes()))
                         .collect();
                     host.reply(
                         id,
@@ -283,8 +284,8 @@ impl Filter for Native {
             .get(&id)
             .and_then(|s| s.response_body.clone());
         let bytes = buffer.filter(|_| wanted).unwrap_or_default();
-        self.run(id, |stream, _, now| {
-            stream.on_response_body(&bytes, size, end, now)
+        self.run(id, |stream, worker, now| {
+            stream.on_response_body(worker, &bytes, size, end, now)
         })
     }
 

@@ -2,9 +2,15 @@
 
 use std::collections::VecDeque;
 
-use anyhow::{Context, Result, bail};
-use countersign_core::effect::{Call, CallAnswer};
+use anyhow::{Context, Result, bail, ensure};
+use countersign_core::effect::{Call, CallAnswer, CallKind};
+use countersign_core::ext_authz::messages::{
+    CheckRequest, CheckResponse, DeniedHttpResponse, HeaderValueOption, HttpResponse, HttpStatus,
+    OkHttpResponse, Status,
+};
+use countersign_core::ext_authz::{METHOD_PATH, QUESTION};
 use countersign_core::head::Headers;
+use prost::Message;
 use serde_json::{Value, json};
 
 use super::format::{Answer, World};
@@ -94,6 +100,12 @@ impl Services {
             "idp" => self.publish(path),
             "console" if path == "/v1/logs" => self.take_records(call),
             "console" if path.starts_with("/ext_authz/") => self.ask(call),
+            "console" if call.kind == CallKind::Grpc => {
+                if path != METHOD_PATH {
+                    bail!("the approval service has no method {path}");
+                }
+                Ok(over_grpc(self.ask(call)?))
+            }
             cluster => bail!("a call to {cluster} {path} that no service expects"),
         }
     }
@@ -125,7 +137,7 @@ impl Services {
     }
 
     fn ask(&mut self, call: &Call) -> Result<Said> {
-        let body: Value = serde_json::from_slice(&call.body).context("the question is no JSON")?;
+        let body = question(call)?;
         let exchange = body["exchange"].as_str().unwrap_or_default().to_owned();
         let headers: serde_json::Map<String, Value> = call
             .headers
@@ -174,8 +186,101 @@ impl Services {
     }
 }
 
+/// What is asked, over either protocol.
+fn question(call: &Call) -> Result<Value> {
+    let text = match call.kind {
+        CallKind::Http => call.body.clone(),
+        CallKind::Grpc => {
+            let request = CheckRequest::decode(call.body.as_slice())?;
+            let attributes = request
+                .attributes
+                .context("a question without attributes")?;
+            let http = attributes.request.and_then(|r| r.http);
+            let http = http.context("a question without its request")?;
+            let text = attributes.context_extensions.get(QUESTION);
+            let text = text.context("a question without its text")?;
+            let question: Value = serde_json::from_str(text)?;
+            let principal = attributes.source.map(|s| s.principal);
+            let said = (
+                http.method,
+                http.host,
+                http.path,
+                principal.unwrap_or_default(),
+            );
+            let of = |pointer: &str| {
+                let value = question.pointer(pointer).and_then(Value::as_str);
+                value.unwrap_or_default().to_owned()
+            };
+            let told = (
+                of("/request/method"),
+                of("/request/authority"),
+                of("/request/path"),
+                of("/identity/subject"),
+            );
+            ensure!(
+                said == told,
+                "the call says {said:?}, its question {told:?}"
+            );
+            text.clone().into_bytes()
+        }
+    };
+    serde_json::from_slice(&text).context("the question is no JSON")
+}
+
+/// An answer as a service over gRPC gives it. A status from 500 on is a call that fails (UNAVAILABLE).
+fn over_grpc(said: Said) -> Said {
+    let http = &said.answer;
+    let headers: Vec<HeaderValueOption> = http
+        .headers
+        .iter()
+        .map(|(name, value)| HeaderValueOption::set(name, &String::from_utf8_lossy(value)))
+        .collect();
+    let metadata = || prost_types::Struct {
+        fields: http
+            .headers
+            .iter()
+            .map(|(name, value)| {
+                let text = String::from_utf8_lossy(value).into_owned();
+                let kind = Some(prost_types::value::Kind::StringValue(text));
+                (name.to_owned(), prost_types::Value { kind })
+            })
+            .collect(),
+    };
+    let response = match http.status {
+        None | Some(500..) => None,
+        Some(200) => Some(CheckResponse {
+            status: Some(Status::default()),
+            http_response: Some(HttpResponse::Ok(OkHttpResponse::default())),
+            dynamic_metadata: Some(metadata()),
+        }),
+        Some(status) => Some(CheckResponse {
+            status: Some(Status {
+                code: 7,
+                message: String::new(),
+            }),
+            http_response: Some(HttpResponse::Denied(DeniedHttpResponse {
+                status: Some(HttpStatus {
+                    code: i32::from(status),
+                }),
+                headers,
+                body: String::from_utf8_lossy(&http.body).into_owned(),
+            })),
+            dynamic_metadata: None,
+        }),
+    };
+    Said {
+        answer: CallAnswer {
+            grpc_status: http.status.map(|_| response.as_ref().map_or(14, |_| 0)),
+            body: response.map(|r| r.encode_to_vec()).unwrap_or_default(),
+            ..CallAnswer::default()
+        },
+        after_ms: said.after_ms,
+    }
+}
+
 fn at_once(status: u16, json: &Value) -> Said {
     let answer = CallAnswer {
+        grpc_status: None,
         status: Some(status),
         headers: Headers::default(),
         body: json.to_string().into_bytes(),

@@ -63,6 +63,13 @@ pub static RULE: Shape = Shape {
         ),
         must("action", ANSWER, "What it does."),
         may(
+            "hold",
+            Takes::Choice(&["request", "response"]),
+            "What a rule that asks holds: the request before it is forwarded (unless said otherwise), or \
+             its answer before it is delivered. With `response`, `paths` are files that the answer names, \
+             such as those that a model proposes to change; without them every answer is held.",
+        ),
+        may(
             "unknown_target",
             ANSWER,
             "What it does where the request does not tell the repository, owner or ref; its action \
@@ -105,7 +112,9 @@ static APPROVAL: Shape = Shape {
         may(
             "hold",
             Takes::Duration,
-            "How long the live request waits, 10m at most; 14s unless said otherwise.",
+            "How long the live request waits, 10m at most; unless said otherwise as long as its client \
+             surely waits: 60s for git, gh, Octokit and the Copilot CLI, 50s for MCP, 120s for the openai \
+             SDKs, 40s for chat in an IDE, 14s for PyGithub and whoever is not known.",
         ),
         may(
             "ticket",
@@ -191,7 +200,14 @@ fn rule(node: &Node, connections: &[Connection]) -> Option<Rule> {
     let action = object
         .require("action", "allow, require_approval or deny")
         .and_then(|n| n.choice(ACTIONS));
-    let condition = conditions::condition(&object, connections);
+    let mut condition = conditions::condition(&object, connections);
+    let held = object
+        .get("hold")
+        .and_then(|n| n.choice(&[("request", false), ("response", true)]));
+    let answer = (held == Some(true)).then(|| std::mem::take(&mut condition.paths));
+    if held.is_some() && action.is_some_and(|a| a != Action::RequireApproval) {
+        object.fault("`hold` belongs to a rule that asks: with the action require_approval");
+    }
     let except = object
         .get("except")
         .map(|n| conditions::except(&n))
@@ -222,6 +238,7 @@ fn rule(node: &Node, connections: &[Connection]) -> Option<Rule> {
         unknown_body: unknown_body.unwrap_or(action),
         reason: object.get("reason").and_then(|n| n.string()),
         approval: approval.unwrap_or_default(),
+        answer,
     };
     if asked && !may_ask(&rule) {
         object.fault("`approval` belongs to a rule that asks: with the action require_approval");
@@ -259,7 +276,7 @@ fn approval(node: &Node) -> Option<Approval> {
             .get("min")
             .and_then(|n| n.integer(1..=10))
             .unwrap_or(default.min),
-        hold_ms: hold_ms.unwrap_or(default.hold_ms),
+        hold_ms,
         ticket_s: ticket_ms.map_or(default.ticket_s, |ms| ms / 1_000),
     })
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use super::Environment;
 use super::decode::{Node, Object};
 use super::shape::{Shape, Takes, may, must};
-use crate::policy::{Action, ApprovalService, Audit, Delivery, Limits, Secret};
+use crate::ext_authz::names_content;
+use crate::policy::{
+    Action, ApprovalService, Audit, Delivery, Limits, Secret, ServiceProtocol,
+};
 use crate::reason::Reason;
 
 pub static SECRET: Shape = Shape {
@@ -29,7 +32,12 @@ pub static APPROVAL_SERVICE: Shape = Shape {
     about: "A service that answers whether a person has approved.",
     fields: &[
         must("cluster", Takes::Text, "Its Envoy cluster."),
-        may("protocol", Takes::Choice(&["http"]), "HTTP ext_authz."),
+        may(
+            "protocol",
+            Takes::Choice(&["http", "grpc"]),
+            "How it is asked: as Envoy's ext_authz asks an HTTP service (unless said otherwise), or \
+             envoy.service.auth.v3.Authorization over gRPC, for which its cluster has to speak HTTP/2.",
+        ),
         may(
             "authority",
             Takes::Text,
@@ -38,7 +46,7 @@ pub static APPROVAL_SERVICE: Shape = Shape {
         may(
             "path_prefix",
             Takes::Text,
-            "Put before the original path; /ext_authz unless said otherwise.",
+            "Put before the original path, over HTTP; /ext_authz unless said otherwise.",
         ),
         may(
             "credential",
@@ -46,9 +54,27 @@ pub static APPROVAL_SERVICE: Shape = Shape {
             "Shows the gateway to it.",
         ),
         may(
+            "timeout",
+            Takes::Duration,
+            "How long one question may take, for a service that answers at once; it is asked again until \
+             the hold ends. As long as the hold unless said otherwise.",
+        ),
+        may(
+            "request_headers",
+            Takes::List(&Takes::Text),
+            "Names of request headers that it is shown, such as cookie; none unless said otherwise.",
+        ),
+        may(
+            "upstream_headers",
+            Takes::List(&Takes::Text),
+            "Names of headers of its yes that are put on the request, over HTTP. Over gRPC the answer \
+             names them itself.",
+        ),
+        may(
             "on_error",
             Takes::Choice(&["deny"]),
-            "What nobody approved is not let through.",
+            "What happens when it cannot be asked, does not answer in time, or is not understood: what \
+             nobody approved is not let through.",
         ),
     ],
 };
@@ -120,7 +146,7 @@ static CAPTURE: Shape = Shape {
 
 pub static LIMITS: Shape = Shape {
     name: "limits",
-    about: "Sizes up to which the gateway reads.",
+    about: "Sizes up to which the gateway reads, and how much one caller may ask.",
     fields: &[
         may(
             "request_body",
@@ -136,6 +162,18 @@ pub static LIMITS: Shape = Shape {
             "first_body",
             Takes::Duration,
             "How long to wait for a body's first byte on a new worker; 10s unless said otherwise.",
+        ),
+        may(
+            "held_response",
+            Takes::Size,
+            "An answer that waits for a person (`hold: response`); 512KiB unless said otherwise. Must be \
+             below the listener's per_connection_buffer_limit_bytes.",
+        ),
+        may(
+            "open_approvals",
+            Takes::Integer(1, 100_000),
+            "Questions that one identity may have open at the approval service; 20 unless said \
+             otherwise. What comes beyond is denied with the reason approval_limit.",
         ),
     ],
 };
@@ -219,9 +257,20 @@ pub fn approval_service(document: &Object, secrets: &Secrets) -> Option<Approval
     let cluster = object
         .require("cluster", "the Envoy cluster of the service")
         .and_then(|n| n.string());
-    object
+    let protocol = object
         .get("protocol")
-        .and_then(|n| n.choice(&[("http", ())]));
+        .and_then(|n| {
+            n.choice(&[
+                ("http", ServiceProtocol::Http),
+                ("grpc", ServiceProtocol::Grpc),
+            ])
+        })
+        .unwrap_or(ServiceProtocol::Http);
+    for key in ["path_prefix", "upstream_headers"] {
+        if let (ServiceProtocol::Grpc, Some(node)) = (protocol, object.get(key)) {
+            node.fault(format!("`{key}` belongs to `protocol: http`"));
+        }
+    }
     if let Some(node) = object.get("on_error")
         && node.choice(&[("deny", Some(())), ("allow", None)]) == Some(None)
     {
@@ -236,6 +285,20 @@ pub fn approval_service(document: &Object, secrets: &Secrets) -> Option<Approval
     let credential = object.get("credential").and_then(|n| bearer(&n, secrets));
     let cluster = cluster?;
     Some(ApprovalService {
+        protocol,
+        timeout_ms: object.get("timeout").and_then(|n| n.duration_ms()),
+        request_headers: object
+            .get("request_headers")
+            .map(|n| header_names(&n, |_| None))
+            .unwrap_or_default(),
+        upstream_headers: object
+            .get("upstream_headers")
+            .map(|n| {
+                header_names(&n, |name| {
+                    names_content(name).then_some("says where a request goes or how it is read")
+                })
+            })
+            .unwrap_or_default(),
         authority: object
             .get("authority")
             .and_then(|n| n.string())
@@ -244,6 +307,21 @@ pub fn approval_service(document: &Object, secrets: &Secrets) -> Option<Approval
         path_prefix: path_prefix.trim_end_matches('/').to_owned(),
         credential,
     })
+}
+
+/// Names of headers, lower case; `objection` says what is wrong with one.
+fn header_names(node: &Node, objection: fn(&str) -> Option<&'static str>) -> Vec<String> {
+    let mut names = node.strings();
+    for name in &mut names {
+        name.make_ascii_lowercase();
+        let is_name = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || !name.bytes().all(is_name) {
+            node.fault(format!("`{name}` is not the name of a header"));
+        } else if let Some(objection) = objection(name) {
+            node.fault(format!("`{name}` {objection}"));
+        }
+    }
+    names
 }
 
 /// Headers that are credentials or hold them, for any client or upstream: never in a record.
@@ -263,21 +341,11 @@ const CREDENTIAL_HEADERS: &[&str] = &[
 
 /// The headers that records keep.
 fn captured_headers(node: &Node) -> Vec<String> {
-    let mut names = node.strings();
-    for name in &mut names {
-        name.make_ascii_lowercase();
-        let is_name = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        if name.is_empty() || !name.bytes().all(is_name) {
-            node.fault(format!("`{name}` is not the name of a header"));
-        } else if CREDENTIAL_HEADERS.contains(&name.as_str())
-            || name.contains("token")
-            || name.contains("secret")
-        {
-            node.fault(format!(
-                "`{name}` holds credentials, and those are never in a record"
-            ));
-        }
-    }
+    let mut names = header_names(node, |name| {
+        let secret =
+            CREDENTIAL_HEADERS.contains(&name) || name.contains("token") || name.contains("secret");
+        secret.then_some("holds credentials, and those are never in a record")
+    });
     names.sort();
     names.dedup();
     names
@@ -360,6 +428,12 @@ pub fn limits(document: &Object) -> Limits {
             .and_then(|n| n.duration_ms())
             .unwrap_or(10_000)
             .max(100),
+        held_response: get("held_response")
+            .and_then(|n| n.bytes())
+            .unwrap_or(512 << 10) as usize,
+        open_approvals: get("open_approvals")
+            .and_then(|n| n.integer(1..=100_000))
+            .unwrap_or(20),
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) fn receive_pack(denial: &Denial<'_>, side_band: bool, refs: &[String]
     Reply {
         status: 200,
         headers: vec![(
-            "content-type",
+            "content-type".into(),
             "application/x-git-receive-pack-result".to_owned(),
         )],
         body,

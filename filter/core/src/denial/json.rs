@@ -65,10 +65,13 @@ pub(super) fn openai(denial: &Denial<'_>) -> Reply {
         "countersign": facts(denial),
     });
     let mut reply = reply(status, &body);
+    reply.headers.push((
+        "x-github-request-id".into(),
+        text::header(denial.exchange, 128),
+    ));
     reply
         .headers
-        .push(("x-github-request-id", text::header(denial.exchange, 128)));
-    reply.headers.push(("x-should-retry", "false".to_owned()));
+        .push(("x-should-retry".into(), "false".to_owned()));
     reply
 }
 
@@ -150,7 +153,10 @@ fn facts(denial: &Denial<'_>) -> Value {
 fn reply(status: u16, body: &Value) -> Reply {
     Reply {
         status,
-        headers: vec![("content-type", "application/json; charset=utf-8".to_owned())],
+        headers: vec![(
+            "content-type".into(),
+            "application/json; charset=utf-8".to_owned(),
+        )],
         body: body.to_string().into_bytes(),
     }
 }

@@ -12,6 +12,8 @@ mod git;
 mod json;
 mod text;
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::reason::{Class, Reason};
@@ -91,7 +93,7 @@ pub struct Reply {
     /// Status code.
     pub status: u16,
     /// Header names are lower case, values printable ASCII.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// Body bytes; `content-length` is left to the host.
     pub body: Vec<u8>,
 }
@@ -121,12 +123,18 @@ pub fn render(style: &DenialStyle, denial: &Denial<'_>) -> Reply {
     if reply.status == 401 {
         reply
             .headers
-            .push(("www-authenticate", challenge(denial, git)));
+            .push(("www-authenticate".into(), challenge(denial, git)));
     }
     reply.headers.extend([
-        ("cache-control", "no-store".to_owned()),
-        ("x-countersign-reason", denial.reason.code().to_owned()),
-        ("x-countersign-exchange", text::header(denial.exchange, 128)),
+        ("cache-control".into(), "no-store".to_owned()),
+        (
+            "x-countersign-reason".into(),
+            denial.reason.code().to_owned(),
+        ),
+        (
+            "x-countersign-exchange".into(),
+            text::header(denial.exchange, 128),
+        ),
     ]);
     reply
 }
@@ -134,7 +142,10 @@ pub fn render(style: &DenialStyle, denial: &Denial<'_>) -> Reply {
 fn plain(denial: &Denial<'_>, status: u16) -> Reply {
     Reply {
         status,
-        headers: vec![("content-type", "text/plain; charset=utf-8".to_owned())],
+        headers: vec![(
+            "content-type".into(),
+            "text/plain; charset=utf-8".to_owned(),
+        )],
         body: format!("{}\n", text::lines(denial).join("\n")).into_bytes(),
     }
 }

@@ -292,9 +292,20 @@ pub struct Spared {
     pub connections: Vec<String>,
 }
 
-/// Who is asked for approvals, over the HTTP ext_authz contract.
+/// How the approval service is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceProtocol {
+    /// The HTTP contract of Envoy's `ext_authz`.
+    Http,
+    /// `envoy.service.auth.v3.Authorization/Check`.
+    Grpc,
+}
+
+/// Who is asked for approvals, over the contract of Envoy's `ext_authz`.
 #[derive(Debug)]
 pub struct ApprovalService {
+    /// HTTP or gRPC.
+    pub protocol: ServiceProtocol,
     /// Envoy cluster.
     pub cluster: String,
     /// `:authority` of the check.
@@ -303,6 +314,12 @@ pub struct ApprovalService {
     pub path_prefix: String,
     /// Bearer token that shows the gateway to the service.
     pub credential: Option<Secret>,
+    /// Milliseconds that one question may take, where that is less than the hold.
+    pub timeout_ms: Option<u64>,
+    /// Request headers that the service is shown, lower case.
+    pub request_headers: Vec<String>,
+    /// Headers of an HTTP service's yes that are put on the request, lower case.
+    pub upstream_headers: Vec<String>,
 }
 
 /// Where records go.
@@ -350,6 +367,10 @@ pub struct Limits {
     /// Milliseconds to wait for the first byte of a body on a worker where Envoy has not yet shown
     /// that it delivers bodies to a paused filter.
     pub first_body_ms: u64,
+    /// Questions that one identity may have open at the approval service.
+    pub open_approvals: u64,
+    /// Bytes of an answer that is held until a person has seen it.
+    pub held_response: usize,
 }
 
 impl Policy {

@@ -3,7 +3,7 @@
 use super::condition::{Condition, Except, Matched, Unknown};
 use super::index::Applicable;
 use super::request::{Facts, Request};
-use super::{Action, Connection, Policy};
+use super::{Action, Connection, Globs, Policy};
 use crate::head::RequestHead;
 use crate::operation::Operation;
 
@@ -29,6 +29,9 @@ pub struct Rule {
     pub reason: Option<String>,
     /// Who is asked, and for how long.
     pub approval: Approval,
+    /// Not the request waits but its answer, if that names one of these files; any answer if the list
+    /// is empty.
+    pub answer: Option<Globs>,
 }
 
 /// How an approval is asked for.
@@ -38,8 +41,9 @@ pub struct Approval {
     pub reviewers: Reviewers,
     /// How many of them have to agree.
     pub min: u64,
-    /// Milliseconds that the live request is held.
-    pub hold_ms: u64,
+    /// Milliseconds that the live request is held; `None` as long as its client waits for sure
+    /// ([`crate::patience`]).
+    pub hold_ms: Option<u64>,
     /// Seconds for which an answer given later lets the identical retry pass.
     pub ticket_s: u64,
 }
@@ -54,12 +58,11 @@ pub struct Reviewers {
 }
 
 impl Default for Approval {
-    /// 14 s: under the 15 s after which PyGithub sends the same write again.
     fn default() -> Self {
         Approval {
             reviewers: Reviewers::default(),
             min: 1,
-            hold_ms: 14_000,
+            hold_ms: None,
             ticket_s: 900,
         }
     }
@@ -109,7 +112,8 @@ impl Policy {
         let facts = Facts::new(operation);
         let mut plain: Option<Verdict<'p>> = None;
         let mut maybe: Option<Verdict<'p>> = None;
-        for &rule in applicable.to(request, operation) {
+        let rules = applicable.to(request, operation).iter();
+        for &rule in rules.filter(|rule| rule.answer.is_none()) {
             let (action, unknown) = match rule.compare_operation(request, &facts) {
                 Matched::No(_) => continue,
                 Matched::Yes => (rule.action, Unknown::default()),
@@ -148,12 +152,24 @@ impl Policy {
             || self
                 .rules
                 .iter()
-                .filter(|rule| rule.action != Action::Deny)
+                .filter(|rule| rule.action != Action::Deny && rule.answer.is_none())
                 .all(|rule| match rule.compare(request, operation) {
                     // An argument of the call may be the attribute or field that it asks for.
                     Matched::No(key) => !matches!(key, "attributes" | "json"),
                     Matched::Yes | Matched::Unknown(_) => false,
                 })
+    }
+
+    /// The rules that look at the answer to such a request, by their places. What they compare and the
+    /// request does not tell counts as met: they ask, and let nothing through.
+    pub fn answer_rules(&self, request: &Request, operations: &[Operation]) -> Vec<usize> {
+        let looking = self.rules.iter().enumerate();
+        let looking = looking.filter(|(_, rule)| rule.answer.is_some());
+        let matching = looking.filter(|(_, rule)| {
+            let mut operations = operations.iter();
+            operations.any(|o| !matches!(rule.compare(request, o), Matched::No(_)))
+        });
+        matching.map(|(place, _)| place).collect()
     }
 
     /// The answer where no rule applies.

@@ -27,6 +27,7 @@
 //! `content.write`: a rule about files names both, as the examples do.
 
 mod body;
+pub mod edits;
 mod fields;
 pub mod git;
 pub mod github;

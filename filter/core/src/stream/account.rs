@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Phase, Stream};
 use crate::effect::{Effect, Now};
+use crate::ext_authz::Change;
 use crate::head::Headers;
 use crate::mask::{Format, MaskSet, mask_whole};
 use crate::record::{Kind, Record};
@@ -135,6 +136,8 @@ impl Stream {
             record.text("countersign.approval.id", &hold.given.id);
             record.text("countersign.approval.by", &hold.given.by);
             record.text("countersign.approval.at", &hold.given.at);
+            let changes = hold.request_changes.iter().map(Change::words);
+            record.texts("countersign.approval.changes", &changes.collect::<Vec<_>>());
         }
         record.number("http.request.body.size", self.body_size as u64);
         // The request record has it already; the outcome need not repeat it.
@@ -192,6 +195,7 @@ impl Stream {
     fn how_it_ended(&self) -> &'static str {
         match (&self.phase, self.response.started, self.response.ended) {
             (Phase::Replied | Phase::Drain(_), _, _) => "refused",
+            (Phase::Answer(_), _, _) => "client_gone",
             (_, _, true) => "complete",
             (Phase::Released, true, false) => "cut",
             (_, _, false) => "client_gone",

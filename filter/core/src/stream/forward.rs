@@ -3,6 +3,7 @@
 use super::{AfterRecord, Phase, Stream};
 use crate::denial::{Denial, DenialStyle, Reply, TicketInfo, render};
 use crate::effect::{Counter, Effect, Histogram, Now};
+use crate::ext_authz::Refusal;
 use crate::policy::{Action, Credential, Delivery, Mode};
 use crate::reason::{Class, Reason};
 use crate::record::{Decision, Kind, Record};
@@ -87,6 +88,7 @@ impl Stream {
     pub(super) fn release(&mut self, now: Now) {
         self.deadline = None;
         self.released = Some(now);
+        self.change_request();
         self.edit_request();
         if let Some(body) = self.replacement.take() {
             self.effects.push(Effect::SetRequestHeader(
@@ -114,6 +116,26 @@ impl Stream {
             now.millis_since(self.started),
         ));
         self.phase = Phase::Released;
+    }
+
+    /// What the approval service changes of the request; the gateway's own changes come after it.
+    fn change_request(&mut self) {
+        let Some(hold) = self.hold.as_ref().filter(|h| !h.request_changes.is_empty()) else {
+            return;
+        };
+        let mut headers = self.head.headers.clone();
+        for change in &hold.request_changes {
+            let Some(value) = change.applied(&headers) else {
+                continue;
+            };
+            let name = change.name.clone();
+            headers.set(&name, value.as_deref());
+            self.effects.push(match value {
+                Some(value) => Effect::SetRequestHeader(name, value),
+                None => Effect::RemoveRequestHeader(name),
+            });
+        }
+        self.head.headers = headers;
     }
 
     fn edit_request(&mut self) {
@@ -172,9 +194,10 @@ impl Stream {
     pub(super) fn refuse(&mut self, worker: &mut Worker, reason: Reason, detail: &str, now: Now) {
         let rule = self.outcome.rule.as_deref();
         let rule = rule.and_then(|name| self.policy.rules.iter().find(|r| r.name == name));
-        let text = match reason.class() {
-            Class::Denied => rule.and_then(|r| r.reason.clone()).unwrap_or_default(),
-            Class::Undecided | Class::Waiting => String::new(),
+        // What else stood in the way of a rule's request has words of its own.
+        let text = match reason == Reason::RuleDenied {
+            true => rule.and_then(|r| r.reason.clone()).unwrap_or_default(),
+            false => String::new(),
         };
         self.refuse_with(worker, reason, detail, &text, None, now);
     }
@@ -197,6 +220,41 @@ impl Stream {
             return self.forward(worker, Decision::Observed, now);
         }
         let reply = self.denial(reason, detail, text, ticket);
+        self.answer(reason, reply, now);
+    }
+
+    /// Refuses in the words of the approval service, where its caller reads plain HTTP; other protocols
+    /// get its reason in their own form.
+    pub(super) fn refuse_as_worded(
+        &mut self,
+        worker: &mut Worker,
+        text: &str,
+        refusal: &Refusal,
+        now: Now,
+    ) {
+        let reason = Reason::ApprovalRefused;
+        match self.style {
+            DenialStyle::Plain | DenialStyle::GitHubRest => {}
+            DenialStyle::GraphQl
+            | DenialStyle::GitInfoRefs
+            | DenialStyle::GitReceivePack { .. }
+            | DenialStyle::OpenAi
+            | DenialStyle::Mcp { .. } => {
+                return self.refuse_with(worker, reason, "", text, None, now);
+            }
+        }
+        self.outcome.reason = Some(reason);
+        self.outcome.detail = String::new();
+        self.outcome.decision = decision(reason);
+        let mut reply = self.denial(reason, "", text, None);
+        reply.status = refusal.status;
+        if !refusal.body.is_empty() {
+            reply.body.clone_from(&refusal.body);
+            reply.headers.retain(|(name, _)| name != "content-type");
+        }
+        let passed = refusal.passed_on();
+        let passed = passed.map(|(name, value)| (name.to_owned().into(), value.to_owned()));
+        reply.headers.extend(passed.collect::<Vec<_>>());
         self.answer(reason, reply, now);
     }
 
@@ -311,8 +369,10 @@ impl Stream {
             | Reason::ApprovalRefused
             | Reason::ApprovalPending
             | Reason::ApprovalSuperseded
+            | Reason::ApprovalLimit
             | Reason::ApprovalUnavailable
-            | Reason::ResponseEncoding => true,
+            | Reason::ResponseEncoding
+            | Reason::AnswerUnreadable => true,
         }
     }
 }
@@ -335,6 +395,7 @@ fn decided_by_rule(reason: Reason) -> bool {
             | Reason::ApprovalRefused
             | Reason::ApprovalPending
             | Reason::ApprovalSuperseded
+            | Reason::ApprovalLimit
             | Reason::ApprovalUnavailable
     )
 }

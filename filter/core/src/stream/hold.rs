@@ -1,11 +1,16 @@
 //! Holding the live request while a person is asked.
 
+use std::rc::Rc;
+
 use sha2::{Digest, Sha256};
 
-use super::{AfterRecord, Phase, Stream};
+use super::{AfterRecord, AnswerStep, Phase, Stream};
 use crate::approval::{self, Answer, Question};
 use crate::denial::TicketInfo;
 use crate::effect::{CallAnswer, Counter, Effect, Level, Now};
+use crate::ext_authz::Change;
+use crate::mask::Format;
+use crate::patience;
 use crate::policy::{Approval, Delivery, Mode};
 use crate::reason::Reason;
 use crate::record::{Decision, Kind};
@@ -17,16 +22,33 @@ const AGAIN_MS: (u64, u64) = (250, 4_000);
 /// A held request.
 #[derive(Debug)]
 pub(super) struct Hold {
-    approval: Approval,
+    pub(super) approval: Approval,
     /// What the rule says to the caller.
-    text: String,
-    until: Now,
-    attempts: u32,
-    fingerprint: String,
-    body_sha256: String,
-    body_size: usize,
+    pub(super) text: String,
+    pub(super) until: Now,
+    /// Milliseconds from the beginning to `until`.
+    pub(super) whole_ms: u64,
+    pub(super) attempts: u32,
+    pub(super) fingerprint: String,
+    pub(super) body_sha256: String,
+    pub(super) body_size: usize,
     /// Id, approver, time; as far as they are known.
     pub(super) given: approval::Given,
+    /// What the service's yes changes of the request.
+    pub(super) request_changes: Vec<Change>,
+    /// What it changes of the answer.
+    pub(super) response_changes: Vec<Change>,
+    /// The answer that waits; the request itself if there is none.
+    pub(super) answer: Option<approval::Shown>,
+}
+
+/// An answer that is being collected.
+#[derive(Debug)]
+pub(super) struct HeldAnswer {
+    pub(super) status: u16,
+    pub(super) content_type: String,
+    pub(super) format: Format,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Stream {
@@ -51,8 +73,12 @@ impl Stream {
             &body_sha256,
             &self.policy.digest,
         );
+        let whole_ms = approval
+            .hold_ms
+            .unwrap_or_else(|| patience::hold_ms(&self.style, &self.head));
         self.hold = Some(Hold {
-            until: now.after_ms(approval.hold_ms),
+            until: now.after_ms(whole_ms),
+            whole_ms,
             approval,
             text,
             attempts: 0,
@@ -60,6 +86,9 @@ impl Stream {
             body_size: body.len(),
             body_sha256,
             given: approval::Given::default(),
+            request_changes: Vec::new(),
+            response_changes: Vec::new(),
+            answer: None,
         });
         self.outcome.decision = Decision::Held;
         self.effects.push(Effect::Count(Counter::Held, 1));
@@ -94,20 +123,28 @@ impl Stream {
             identity: &caller.identity,
             session: self.session(),
             connection: &connection.name,
+            client: &self.client,
+            now_s: now.seconds(),
             head: &self.head,
             body_sha256: &hold.body_sha256,
             body_size: hold.body_size,
             body: &self.captured,
+            answer: hold.answer.as_ref(),
             operations: &self.operations,
             rule: self.outcome.rule.as_deref(),
             reason: Some(hold.text.as_str()).filter(|t| !t.is_empty()),
             policy: &self.policy.digest,
             approval: &hold.approval,
+            hold_whole_ms: hold.whole_ms,
             hold_ms: hold.until.millis_since(now),
+            open: self.policy.limits.open_approvals,
         };
         let call = approval::ask(service, &question);
         self.effects.push(Effect::Call(call));
-        self.phase = Phase::Ask;
+        self.phase = match hold.answer {
+            Some(_) => Phase::Answer(AnswerStep::Ask),
+            None => Phase::Ask,
+        };
     }
 
     /// Takes the service's answer.
@@ -117,15 +154,36 @@ impl Stream {
         answer: &CallAnswer,
         now: Now,
     ) {
-        match approval::read_answer(answer) {
-            Answer::Approved(given) => {
+        let policy = Rc::clone(&self.policy);
+        let Some(service) = &policy.approval_service else {
+            return;
+        };
+        match approval::read_answer(service, answer) {
+            Answer::Approved {
+                given,
+                request,
+                response,
+            } => {
                 if let Some(hold) = self.hold.as_mut() {
                     hold.given = given;
+                    hold.request_changes = request;
+                    hold.response_changes = response;
                 }
                 self.outcome.decision = Decision::HeldApproved;
-                self.release(now);
+                match self.phase {
+                    Phase::Answer(_) => {
+                        self.effects.push(Effect::ResumeResponse);
+                        self.phase = Phase::Released;
+                    }
+                    _ => self.release(now),
+                }
             }
-            Answer::Refused(given, text) => {
+            Answer::Refused {
+                text,
+                as_worded: Some(refusal),
+                ..
+            } => self.refuse_as_worded(worker, &text, &refusal, now),
+            Answer::Refused { given, text, .. } => {
                 self.note_approval(given.clone());
                 let text = match (given.by.as_str(), text.as_str()) {
                     ("", "") => String::new(),
@@ -156,6 +214,7 @@ impl Stream {
                 });
                 self.refuse(worker, Reason::ApprovalSuperseded, "", now);
             }
+            Answer::Limited => self.refuse(worker, Reason::ApprovalLimit, "", now),
             Answer::Unavailable { why, again } => self.ask_again(worker, &why, again, now),
         }
     }
@@ -179,9 +238,12 @@ impl Stream {
         hold.attempts = hold.attempts.saturating_add(1);
         let at = now.after_ms(pause);
         if !again || at > hold.until {
-            return self.refuse(worker, Reason::ApprovalUnavailable, "", now);
+            return self.refuse(worker, Reason::ApprovalUnavailable, why, now);
         }
-        self.phase = Phase::AskAgain;
+        self.phase = match hold.answer {
+            Some(_) => Phase::Answer(AnswerStep::AskAgain),
+            None => Phase::AskAgain,
+        };
         self.deadline = Some(at);
         worker.wake_at(at, self.id);
     }

@@ -111,7 +111,7 @@ impl Stream {
                     now,
                 );
             }
-            Phase::New | Phase::Drain(_) | Phase::Released | Phase::Replied => {}
+            Phase::New | Phase::Drain(_) | Phase::Released | Phase::Answer(_) | Phase::Replied => {}
         }
     }
 
@@ -152,7 +152,9 @@ impl Stream {
         let body = self.judged_body(&self.body);
         let request = policy::Request::new(identity, connection, &self.head, body, now.seconds());
         let verdict = policy.judge(&request, &self.operations);
+        let looking = policy.answer_rules(&request, &self.operations);
         self.outcome.rule = verdict.rule.map(|r| r.name.clone());
+        self.plan_answer(looking);
         match verdict.action {
             Action::Allow => self.forward(worker, Decision::Allowed, now),
             Action::RequireApproval => {

@@ -19,12 +19,14 @@
 //! | `hold`     | asking a person |
 //! | `forward`  | request record, header changes, release, refusal |
 //! | `response` | masking and capturing the answer |
+//! | `answer_hold` | holding the answer until a person has seen it |
 //! | `answer`   | reading it for what was asked: tools that are left out |
 //! | `account`  | records and the access-log line |
 //! | `explain`  | what was read and decided, for people who ask why |
 
 mod account;
 mod answer;
+mod answer_hold;
 mod explain;
 mod forward;
 mod hold;
@@ -75,8 +77,21 @@ enum Phase {
     Drain(Reply),
     /// The request has been let go.
     Released,
+    /// Its answer waits here.
+    Answer(AnswerStep),
     /// The caller has been answered from here.
     Replied,
+}
+
+/// Where an answer stands that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AnswerStep {
+    /// It is still coming.
+    Collect,
+    /// A person is being asked about it.
+    Ask,
+    /// The approval service could not be asked; it will be again.
+    AskAgain,
 }
 
 /// What a durable record was waited for.
@@ -133,6 +148,9 @@ pub struct Stream {
     model: Option<String>,
     answer: Answer,
     replacement: Option<Vec<u8>>,
+    /// The rules that will look at the answer, and the digest of the request that they ask about.
+    answer_rules: Vec<usize>,
+    request_sha256: String,
     captured: Captured,
     not_captured: Vec<String>,
     masks: Vec<MaskCount>,
@@ -183,6 +201,8 @@ impl Stream {
             model: None,
             answer: Answer::AsIs,
             replacement: None,
+            answer_rules: Vec::new(),
+            request_sha256: String::new(),
             captured: Captured::default(),
             not_captured: Vec::new(),
             masks: Vec::new(),
@@ -236,7 +256,7 @@ impl Stream {
         self.body_size = self.body_size.saturating_add(size);
         self.body_ended |= end;
         match self.phase {
-            Phase::New | Phase::Replied | Phase::Released => {}
+            Phase::New | Phase::Replied | Phase::Released | Phase::Answer(_) => {}
             Phase::Drain(_) => self.drain(),
             Phase::Identify | Phase::Collect | Phase::Record(_) | Phase::Ask | Phase::AskAgain => {
                 worker.pause_proven |= size > 0;
@@ -252,7 +272,7 @@ impl Stream {
     pub fn on_request_trailers(&mut self, worker: &mut Worker, now: Now) -> Step {
         self.body_ended = true;
         match self.phase {
-            Phase::New | Phase::Replied | Phase::Released => {}
+            Phase::New | Phase::Replied | Phase::Released | Phase::Answer(_) => {}
             Phase::Drain(_) => self.end_drain(),
             Phase::Identify | Phase::Collect | Phase::Record(_) | Phase::Ask | Phase::AskAgain => {
                 self.advance(worker, now);
@@ -263,7 +283,7 @@ impl Stream {
 
     /// The answer to this stream's own call.
     pub fn on_call(&mut self, worker: &mut Worker, answer: CallAnswer, now: Now) -> Step {
-        if matches!(self.phase, Phase::Ask) {
+        if matches!(self.phase, Phase::Ask | Phase::Answer(AnswerStep::Ask)) {
             self.on_approval_answer(worker, &answer, now);
         }
         self.resume()
@@ -294,29 +314,27 @@ impl Stream {
     /// The response head is there.
     pub fn on_response_headers(&mut self, head: ResponseHead, end: bool, now: Now) -> Step {
         self.respond_headers(head, end, now);
-        Step {
-            effects: std::mem::take(&mut self.effects),
-            flow: Flow::Continue,
-        }
+        self.response_step()
     }
 
     /// A piece of the response body: `size` bytes, in `bytes` if the stream
     /// [wants them](Stream::wants_response_bytes).
-    pub fn on_response_body(&mut self, bytes: &[u8], size: usize, end: bool, now: Now) -> Step {
-        self.respond_body(bytes, size, end, now);
-        Step {
-            effects: std::mem::take(&mut self.effects),
-            flow: Flow::Continue,
-        }
+    pub fn on_response_body(
+        &mut self,
+        worker: &mut Worker,
+        bytes: &[u8],
+        size: usize,
+        end: bool,
+        now: Now,
+    ) -> Step {
+        self.respond_body(worker, bytes, size, end, now);
+        self.response_step()
     }
 
     /// The response ends with trailers.
     pub fn on_response_trailers(&mut self) -> Step {
         self.respond_trailers();
-        Step {
-            effects: std::mem::take(&mut self.effects),
-            flow: Flow::Continue,
-        }
+        self.response_step()
     }
 
     /// The exchange is over; Envoy is about to write its access log.
@@ -357,7 +375,9 @@ impl Stream {
     /// Whether the bytes of the request body are to be handed over; their number always is.
     pub fn wants_request_bytes(&self) -> bool {
         match self.phase {
-            Phase::New | Phase::Drain(_) | Phase::Released | Phase::Replied => false,
+            Phase::New | Phase::Drain(_) | Phase::Released | Phase::Answer(_) | Phase::Replied => {
+                false
+            }
             Phase::Identify | Phase::Collect | Phase::Record(_) | Phase::Ask | Phase::AskAgain => {
                 match self.need {
                     BodyNeed::None => false,
@@ -370,7 +390,11 @@ impl Stream {
 
     /// Whether the bytes of the response body are to be handed over; their number always is.
     pub fn wants_response_bytes(&self) -> bool {
-        matches!(self.phase, Phase::Released) && self.response.is_read()
+        let coming = matches!(
+            self.phase,
+            Phase::Released | Phase::Answer(AnswerStep::Collect)
+        );
+        coming && self.response.is_read()
     }
 
     /// Whether Envoy has to tell how the exchange ended: an answer without an error that came whole
@@ -442,7 +466,7 @@ impl Stream {
                     now,
                 );
             }
-            Phase::AskAgain => self.ask(worker, now),
+            Phase::AskAgain | Phase::Answer(AnswerStep::AskAgain) => self.ask(worker, now),
             Phase::Identify | Phase::Collect
                 if self.body_size == 0 && !worker.pause_proven && !self.body_ended =>
             {
@@ -462,6 +486,7 @@ impl Stream {
             | Phase::Ask
             | Phase::Drain(_)
             | Phase::Released
+            | Phase::Answer(AnswerStep::Collect | AnswerStep::Ask)
             | Phase::Replied => {}
         }
     }
@@ -481,13 +506,25 @@ impl Stream {
     /// The result of a request callback.
     fn step(&mut self) -> Step {
         self.places.in_callback(true);
-        self.flowing = matches!(self.phase, Phase::Released);
+        self.flowing = matches!(self.phase, Phase::Released | Phase::Answer(_));
         Step {
             effects: std::mem::take(&mut self.effects),
             flow: if self.flowing {
                 Flow::Continue
             } else {
                 Flow::Pause
+            },
+        }
+    }
+
+    /// The result of a response callback: what is held stays, and so does what has been answered from
+    /// here in its place.
+    fn response_step(&mut self) -> Step {
+        Step {
+            effects: std::mem::take(&mut self.effects),
+            flow: match self.phase {
+                Phase::Answer(_) => Flow::Pause,
+                _ => Flow::Continue,
             },
         }
     }

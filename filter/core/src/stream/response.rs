@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use super::answer::Reader;
-use super::{Phase, Stream, body_format};
+use super::hold::HeldAnswer;
+use super::{AnswerStep, Phase, Stream, body_format};
 use crate::effect::{Counter, Effect, Level, Now};
 use crate::head::ResponseHead;
 use crate::mask::{Fault, Finding, Format, MaskSet, Scrub, StreamMasker, mask_whole};
@@ -11,6 +12,7 @@ use crate::policy::{Action, Credential};
 use crate::protocol::github::nodes::Pupil;
 use crate::reason::Reason;
 use crate::record::{Captured, Chunk, Decision, MaskCount};
+use crate::worker::Worker;
 
 /// Chunks whose times a record keeps; later ones are added to the last.
 const CHUNKS: usize = 2_000;
@@ -35,19 +37,25 @@ pub(super) struct Response {
     masker: Option<StreamMasker>,
     pub(super) reader: Option<Reader>,
     pub(super) pupil: Option<Pupil>,
+    /// What waits here until all of it is there.
+    pub(super) held: Option<HeldAnswer>,
 }
 
 impl Response {
     /// Whether its bytes are looked at.
     pub(super) fn is_read(&self) -> bool {
-        self.masker.is_some() || self.capture || self.reader.is_some() || self.pupil.is_some()
+        self.masker.is_some()
+            || self.capture
+            || self.reader.is_some()
+            || self.pupil.is_some()
+            || self.held.is_some()
     }
 }
 
 impl Stream {
     /// Whether the answer will be read, and must therefore come whole and in plain bytes.
     pub(super) fn reads_response(&self) -> bool {
-        self.masks_response() || self.reads_answer()
+        self.masks_response() || self.reads_answer() || !self.answer_rules.is_empty()
     }
 
     fn masks_response(&self) -> bool {
@@ -68,6 +76,7 @@ impl Stream {
             return;
         }
         self.response.status = Some(head.status);
+        self.change_response(&head);
         self.response.headers =
             self.kept_headers(&head.headers, self.policy.masking.response.as_ref());
         let scrub = self.echo();
@@ -80,6 +89,9 @@ impl Stream {
         let media_type = head.content_type();
         let format = body_format(&self.policy.masking.types, &head.headers);
         let encoded = head.headers.is_encoded();
+        if self.answer_is_unreadable(&head) {
+            return self.refuse_response(Reason::AnswerUnreadable);
+        }
         if format == Format::Binary {
             self.not_captured
                 .push(format!("response_body: {media_type}"));
@@ -90,6 +102,7 @@ impl Stream {
                 .push("response_body: content-encoding".to_owned());
             return self.refuse_response(Reason::ResponseEncoding);
         }
+        self.hold_answer(&head, format);
         self.response.capture = !encoded && self.policy.audit.capture_response > 0;
         self.response.reader = self.answer_reader(&head, format);
         self.response.pupil = self.pupil(&head);
@@ -109,10 +122,44 @@ impl Stream {
         }
     }
 
+    /// What the approval service changes of the answer.
+    fn change_response(&mut self, head: &ResponseHead) {
+        let Some(hold) = self
+            .hold
+            .as_ref()
+            .filter(|h| !h.response_changes.is_empty())
+        else {
+            return;
+        };
+        let mut headers = head.headers.clone();
+        for change in &hold.response_changes {
+            let Some(value) = change.applied(&headers) else {
+                continue;
+            };
+            let name = change.name.clone();
+            headers.set(&name, value.as_deref());
+            self.effects.push(match value {
+                Some(value) => Effect::SetResponseHeader(name, value),
+                None => Effect::RemoveResponseHeader(name),
+            });
+        }
+    }
+
     /// A piece of the answer.
-    pub(super) fn respond_body(&mut self, bytes: &[u8], size: usize, end: bool, now: Now) {
+    pub(super) fn respond_body(
+        &mut self,
+        worker: &mut Worker,
+        bytes: &[u8],
+        size: usize,
+        end: bool,
+        now: Now,
+    ) {
         self.response.ended |= end;
-        if matches!(self.phase, Phase::Replied) {
+        // While a person is asked, what comes is the end of what is here.
+        if matches!(
+            self.phase,
+            Phase::Replied | Phase::Answer(AnswerStep::Ask | AnswerStep::AskAgain)
+        ) {
             return;
         }
         self.response.size += size as u64;
@@ -155,7 +202,13 @@ impl Stream {
                 Some(_) | None => self.response.chunks.push(chunk),
             }
         }
-        if self.response.masker.is_some() && out != whole {
+        if self.response.held.is_some() {
+            let bytes = match self.response.masker.is_some() {
+                true => out,
+                false => bytes.to_vec(),
+            };
+            self.keep_answer(worker, &bytes, last, now);
+        } else if self.response.masker.is_some() && out != whole {
             self.effects.push(Effect::ReplaceResponseBody(out));
         } else if self.response.masker.is_none() && bytes != whole {
             self.effects
@@ -169,6 +222,11 @@ impl Stream {
     /// Trailers end the answer, and no body can be written any more.
     pub(super) fn respond_trailers(&mut self) {
         self.response.ended = true;
+        if matches!(self.phase, Phase::Answer(AnswerStep::Collect)) {
+            // Its bytes are here, and can not be put back any more.
+            self.response.held = None;
+            return self.refuse_response(Reason::AnswerUnreadable);
+        }
         let mut held = Vec::new();
         if let Some(masker) = self.response.masker.as_mut() {
             masker.finish(&mut held);
@@ -267,7 +325,7 @@ impl Stream {
         }
     }
 
-    fn refuse_response(&mut self, reason: Reason) {
+    pub(super) fn refuse_response(&mut self, reason: Reason) {
         self.outcome.reason = Some(reason);
         let open = self.policy.undecided_action(reason) == Action::Allow
             || self.policy.mode == crate::policy::Mode::Observe;

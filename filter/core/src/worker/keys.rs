@@ -8,7 +8,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::StreamId;
-use crate::effect::{Call, CallAnswer, Now};
+use crate::effect::{Call, CallAnswer, CallKind, Now};
 use crate::identity::KeySet;
 use crate::policy::{KeySource, Policy};
 
@@ -257,6 +257,7 @@ impl Remote {
             ("accept", "application/json"),
         ];
         Call {
+            kind: CallKind::Http,
             cluster: self.cluster.clone(),
             headers: headers
                 .iter()

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use serde_json::{Value, json};
 
 use super::StreamId;
-use crate::effect::{Call, CallAnswer, Now};
+use crate::effect::{Call, CallAnswer, CallKind, Now};
 use crate::policy::{Audit, Secret};
 use crate::record::Record;
 
@@ -266,6 +266,7 @@ impl Queue {
             ));
         }
         Call {
+            kind: CallKind::Http,
             cluster: self.cluster.clone(),
             headers,
             body,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use countersign_core::effect::Call;
+use countersign_core::effect::{Call, CallKind};
 
 use super::super::format::Upstream;
 use super::super::seen::Sent;
@@ -89,6 +89,7 @@ fn service(
         headers.push((name.clone(), String::from_utf8(value.clone())?));
     }
     let call = Call {
+        kind: CallKind::Http,
         cluster: cluster.to_owned(),
         headers,
         body: request.body.clone(),

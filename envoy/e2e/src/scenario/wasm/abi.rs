@@ -1,7 +1,9 @@
 //! proxy-wasm ABI 0.2.1: the host's half, as far as the filter uses it. The rest answers
 //! `Unimplemented`.
 
-use countersign_core::effect::Call;
+use countersign_core::effect::{Call, CallKind};
+use countersign_core::ext_authz::messages::GrpcService;
+use prost::Message;
 use wasmi::{Caller, Error, ExternType, Linker, Module, Val};
 
 use super::super::host::LocalReply;
@@ -65,9 +67,15 @@ fn streams(linker: &mut Linker<State>) -> Result<(), Error> {
     linker.func_wrap(
         "env",
         "proxy_continue_stream",
-        |mut c: Caller<'_, State>, _kind: u32| {
+        |mut c: Caller<'_, State>, kind: u32| {
             let id = c.data().effective;
-            Status::from(c.data_mut().host.resume(id)) as i32
+            let host = &mut c.data_mut().host;
+            // `WasmStreamType`: 0 is a request, 1 a response.
+            let resumed = match kind {
+                1 => host.resume_response(id),
+                _ => host.resume(id),
+            };
+            Status::from(resumed) as i32
         },
     )?;
     linker.func_wrap(
@@ -167,6 +175,7 @@ mod buffer {
     pub const REQUEST_BODY: u32 = 0;
     pub const RESPONSE_BODY: u32 = 1;
     pub const CALL_RESPONSE_BODY: u32 = 4;
+    pub const GRPC_RECEIVE: u32 = 5;
     pub const PLUGIN_CONFIGURATION: u32 = 7;
 }
 
@@ -221,7 +230,9 @@ impl State {
         match kind {
             buffer::REQUEST_BODY => stream?.request_body.as_deref(),
             buffer::RESPONSE_BODY => stream?.response_body.as_deref(),
-            buffer::CALL_RESPONSE_BODY => self.answer.as_ref().map(|(_, body)| body.as_slice()),
+            buffer::CALL_RESPONSE_BODY | buffer::GRPC_RECEIVE => {
+                self.answer.as_ref().map(|(_, body)| body.as_slice())
+            }
             buffer::PLUGIN_CONFIGURATION => Some(&self.configuration),
             _ => None,
         }
@@ -448,6 +459,7 @@ fn worker(linker: &mut Linker<State>) -> Result<(), Error> {
                 let headers = headers.collect::<Result<Vec<_>, Fault>>()?;
                 let body = guest.bytes(body, body_length)?;
                 let call = Call {
+                    kind: CallKind::Http,
                     cluster,
                     headers,
                     body,
@@ -460,6 +472,67 @@ fn worker(linker: &mut Linker<State>) -> Result<(), Error> {
                 }
             };
             done(answer())
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "proxy_grpc_call",
+        |mut c: Caller<'_, State>,
+         upstream: u32,
+         upstream_length: u32,
+         service: u32,
+         service_length: u32,
+         method: u32,
+         method_length: u32,
+         metadata: u32,
+         metadata_length: u32,
+         message: u32,
+         message_length: u32,
+         timeout_ms: u32,
+         token: u32| {
+            let mut answer = || -> Answer {
+                let mut guest = Guest::new(&mut c)?;
+                let upstream = guest.bytes(upstream, upstream_length)?;
+                let upstream = GrpcService::decode(upstream.as_slice()).map_err(|_| Fault)?;
+                let upstream = upstream.envoy_grpc.ok_or(Fault)?;
+                let service = guest.text(service, service_length)?;
+                let method = guest.text(method, method_length)?;
+                let pairs = wire::decode(&guest.bytes(metadata, metadata_length)?).ok_or(Fault)?;
+                let text = |value: Vec<u8>| String::from_utf8(value).map_err(|_| Fault);
+                let metadata = pairs.into_iter().map(|(n, v)| Ok((n, text(v)?)));
+                let mut headers = vec![
+                    (":path".to_owned(), format!("/{service}/{method}")),
+                    (":authority".to_owned(), upstream.authority),
+                ];
+                headers.extend(metadata.collect::<Result<Vec<_>, Fault>>()?);
+                let body = guest.bytes(message, message_length)?;
+                let call = Call {
+                    kind: CallKind::Grpc,
+                    cluster: upstream.cluster_name,
+                    headers,
+                    body,
+                    timeout_ms: u64::from(timeout_ms),
+                };
+                let owner = guest.state().effective;
+                match guest.state().host.call(owner, &call) {
+                    Ok(number) => guest.put_u32(token, number).map(|()| Status::Ok),
+                    Err(_) => Ok(Status::InternalFailure),
+                }
+            };
+            done(answer())
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "proxy_grpc_cancel",
+        |mut c: Caller<'_, State>, token: u32| {
+            let waiting = &mut c.data_mut().host.waiting;
+            let before = waiting.len();
+            waiting.retain(|call| call.token != token);
+            match waiting.len() < before {
+                true => Status::Ok as i32,
+                false => Status::NotFound as i32,
+            }
         },
     )?;
     Ok(())

@@ -224,6 +224,26 @@ impl Wasm {
     }
 }
 
+impl Wasm {
+    /// A gRPC call that has been answered gives its message, one that failed its status.
+    fn grpc_answered(
+        &mut self,
+        context: u32,
+        token: u32,
+        status: u32,
+        message: Vec<u8>,
+    ) -> Result<()> {
+        if status != 0 {
+            return self.about(context, "proxy_on_grpc_close", (context, token, status));
+        }
+        let size = u32::try_from(message.len())?;
+        self.store.data_mut().answer = Some((Pairs::new(), message));
+        let result = self.about(context, "proxy_on_grpc_receive", (context, token, size));
+        self.store.data_mut().answer = None;
+        result
+    }
+}
+
 impl Filter for Wasm {
     fn host(&mut self) -> &mut Host {
         &mut self.store.data_mut().host
@@ -277,6 +297,9 @@ impl Filter for Wasm {
 
     fn answered(&mut self, owner: u32, token: u32, answer: CallAnswer) -> Result<()> {
         let context = if owner == WORKER { ROOT } else { owner };
+        if let Some(status) = answer.grpc_status {
+            return self.grpc_answered(context, token, status, answer.body);
+        }
         let mut headers: Pairs = Vec::new();
         if let Some(status) = answer.status {
             headers.push((":status".to_owned(), status.to_string().into_bytes()));

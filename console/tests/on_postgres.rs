@@ -1,0 +1,20 @@
+//! The tests of the console again, over PostgreSQL.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // These are tests.
+
+#[path = "approvals.rs"]
+mod approvals;
+#[path = "export.rs"]
+mod export;
+#[path = "intake.rs"]
+mod intake;
+#[path = "ledger_keeping.rs"]
+mod ledger_keeping;
+#[path = "ledger_proofs.rs"]
+mod ledger_proofs;
+#[path = "pages.rs"]
+mod pages;
+#[path = "replay.rs"]
+mod replay;
+#[path = "search.rs"]
+mod search;
