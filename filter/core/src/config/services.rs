@@ -6,9 +6,7 @@ use super::Environment;
 use super::decode::{Node, Object};
 use super::shape::{Shape, Takes, may, must};
 use crate::ext_authz::names_content;
-use crate::policy::{
-    Action, ApprovalService, Audit, Delivery, Limits, Secret, ServiceProtocol,
-};
+use crate::policy::{Action, ApprovalService, Audit, Delivery, Limits, Secret, ServiceProtocol};
 use crate::reason::Reason;
 
 pub static SECRET: Shape = Shape {

@@ -156,6 +156,7 @@ impl Stream {
     /// The rules that ask about this answer cannot see it.
     pub(super) fn answer_is_unreadable(&mut self, head: &ResponseHead) -> bool {
         !self.answer_rules.is_empty()
-            && (head.headers.is_encoded() || body_format(&head.headers) == Format::Binary)
+            && (head.headers.is_encoded()
+                || body_format(&self.policy.masking.types, &head.headers) == Format::Binary)
     }
 }
