@@ -118,10 +118,11 @@ impl Where {
     /// The database, which has to be there.
     pub fn store(&self) -> Result<Store, Failure> {
         match (&self.database, &self.data) {
-            (Some(url), _) => {
-                Store::open_at(&Place::Server(url.target()?), Box::new(Deriving::default()))
-                    .map_err(explain_server)
-            }
+            (Some(url), _) => Store::open_at(
+                &Place::Server(Box::new(url.target()?)),
+                Box::new(Deriving::default()),
+            )
+            .map_err(explain_server),
             (None, Some(data)) => DataFolder::open(data)?.store(),
             (None, None) => Err(nowhere()),
         }
@@ -149,7 +150,7 @@ impl Where {
     /// Where the database is.
     pub fn place(&self) -> Result<Place, Failure> {
         match (&self.database, &self.data) {
-            (Some(url), _) => Ok(Place::Server(url.target()?)),
+            (Some(url), _) => Ok(Place::Server(Box::new(url.target()?))),
             (None, Some(data)) => Ok(Place::File(DataFolder::open(data)?.database())),
             (None, None) => Err(nowhere()),
         }
@@ -289,8 +290,8 @@ impl DataFolder {
     /// As [`DataFolder::store`], with what else is to happen at each commit.
     pub fn store_with(&self, keeper: Box<dyn Keeper>) -> Result<Store, Failure> {
         if let Some(target) = &self.shared {
-            let store =
-                Store::open_at(&Place::Server(target.clone()), keeper).map_err(explain_server)?;
+            let store = Store::open_at(&Place::Server(Box::new(target.clone())), keeper)
+                .map_err(explain_server)?;
             return Ok(store.named(&self.console()?));
         }
         let path = self.database();

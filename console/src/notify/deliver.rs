@@ -70,7 +70,7 @@ pub async fn round(app: &App) -> Result<usize, StoreError> {
                         c,
                         at,
                         &notice,
-                        told.as_ref().map(|()| ()).map_err(String::as_str),
+                        told.as_ref().copied().map_err(String::as_str),
                     )
                 })
                 .await

@@ -110,7 +110,7 @@ pub enum Place {
     /// A SQLite file.
     File(PathBuf),
     /// A PostgreSQL database.
-    Server(Target),
+    Server(Box<Target>),
 }
 
 struct Readers {
@@ -181,7 +181,7 @@ impl Store {
         };
         let (told, hear) = mpsc::unbounded_channel();
         let leads = Arc::clone(&self.leads);
-        tokio::spawn(postgres::attend(target.clone(), leads, told, stopping));
+        tokio::spawn(postgres::attend((**target).clone(), leads, told, stopping));
         Some(hear)
     }
 

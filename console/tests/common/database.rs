@@ -19,7 +19,7 @@ pub fn on_postgres() -> bool {
 /// The database that belongs to a data folder: the file in it, or one of the server's.
 pub fn place(folder: &Path) -> Place {
     match on_postgres() {
-        true => Place::Server(Server::get().database(folder).parse().unwrap()),
+        true => Place::Server(Box::new(Server::get().database(folder).parse().unwrap())),
         false => Place::File(folder.join("countersign.db")),
     }
 }

@@ -108,8 +108,8 @@ fn over_grpc_requests_are_refused_approved_and_survive_the_console() {
     let gone = ask.clone().option(&["--max-time", "2"]).run().unwrap();
     assert_eq!(gone.status, 0, "{}", gone.everything());
     let list = lead.get("/api/v1/approvals?state=pending").unwrap();
-    let left = list["approvals"].as_array().unwrap().iter();
-    let left = left.filter(|a| of("patient")(a)).cloned().next().unwrap();
+    let mut left = list["approvals"].as_array().unwrap().iter();
+    let left = left.find(|a| of("patient")(a)).unwrap();
     let path = format!("/api/v1/approvals/{}", left["id"].as_str().unwrap());
     eventually("nobody to wait any more", || {
         (lead.get(&path).ok()?["waiting"] == false).then_some(())

@@ -69,7 +69,7 @@ fn exchange(worker: &mut Worker, id: u32, token: &str) -> Result<(), String> {
         ]),
     };
     std::hint::black_box(stream.on_response_headers(head, false, now));
-    std::hint::black_box(stream.on_response_body(&mut worker, ANSWER, ANSWER.len(), true, now));
+    std::hint::black_box(stream.on_response_body(worker, ANSWER, ANSWER.len(), true, now));
     std::hint::black_box(stream.on_log(worker, &Ended::default(), now));
     for effect in worker.poll(now) {
         if let WorkerEffect::Call(Purpose::Records, _) = effect {

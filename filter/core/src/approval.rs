@@ -9,7 +9,7 @@ use crate::ext_authz::{self, Change, Check, Refusal, Subject};
 use crate::head::{Headers, RequestHead};
 use crate::identity::Identity;
 use crate::operation::{Operation, Target};
-use crate::policy::{Approval, ApprovalService, Consent};
+use crate::policy::{Approval, ApprovalService, Consent, Reviewers};
 use crate::record::{Captured, operation_json};
 
 /// Milliseconds that the service may take longer than the hold to say "not answered".
@@ -233,23 +233,28 @@ fn describe(question: &Question) -> Value {
 /// for services that read no more.
 fn terms(question: &Question) -> Value {
     let approval = question.approval;
-    let consent = |consent: &Consent| {
-        let reviewers = &consent.reviewers;
-        let claims: Map<String, Value> = reviewers
-            .claims
+    let consent = |consent: &Consent| -> Map<String, Value> {
+        let Reviewers {
+            groups,
+            subjects,
+            claims,
+        } = &consent.reviewers;
+        let claims: Map<String, Value> = claims
             .iter()
             .map(|(path, patterns)| (path.clone(), json!(patterns)))
             .collect();
-        json!({
-            "reviewers": {"groups": reviewers.groups, "subjects": reviewers.subjects, "claims": claims},
-            "min": consent.min,
-        })
+        let reviewers = json!({"groups": groups, "subjects": subjects, "claims": claims});
+        let pairs = [("reviewers", reviewers), ("min", json!(consent.min))];
+        pairs
+            .map(|(name, value)| (name.to_owned(), value))
+            .into_iter()
+            .collect()
     };
     let demands: Vec<Value> = approval
         .demands
         .iter()
         .map(|demand| {
-            let any_of: Vec<Value> = demand.any_of.iter().map(consent).collect();
+            let any_of: Vec<_> = demand.any_of.iter().map(consent).collect();
             json!({"rule": demand.rule, "any_of": any_of})
         })
         .collect();
@@ -257,12 +262,16 @@ fn terms(question: &Question) -> Value {
         [one] if one.any_of.len() == 1 => one.any_of.iter().map(consent).next(),
         _ => None,
     }
-    .unwrap_or_else(|| json!({}));
-    terms["demands"] = demands.into();
-    terms["hold_ms"] = question.hold_whole_ms.into();
-    terms["ticket_s"] = approval.ticket_s.into();
-    terms["open"] = question.open.into();
-    terms
+    .unwrap_or_default();
+    for (name, value) in [
+        ("demands", demands.into()),
+        ("hold_ms", question.hold_whole_ms.into()),
+        ("ticket_s", approval.ticket_s.into()),
+        ("open", question.open.into()),
+    ] {
+        terms.insert(name.to_owned(), value);
+    }
+    terms.into()
 }
 
 fn answer_json(answer: &Shown) -> Value {

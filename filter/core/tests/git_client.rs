@@ -47,7 +47,7 @@ fn advertisement() -> Reply {
     Reply {
         status: 200,
         headers: vec![(
-            "content-type",
+            "content-type".into(),
             "application/x-git-receive-pack-advertisement".to_owned(),
         )],
         body: body.into_bytes(),

@@ -87,7 +87,7 @@ impl Default for Approval {
 
 impl Approval {
     /// What has to be met for both: the demands of each, within the shorter times.
-    fn and(&mut self, other: &Approval) {
+    pub(crate) fn and(&mut self, other: &Approval) {
         self.demands.extend(other.demands.iter().cloned());
         self.hold_ms = match (self.hold_ms, other.hold_ms) {
             (Some(one), Some(two)) => Some(one.min(two)),
@@ -150,6 +150,7 @@ impl Policy {
                 .iter()
                 .copied()
                 .filter(asks)
+                .filter(|rule| rule.answer.is_none())
                 .filter(|rule| rule.approval.demands.iter().any(|d| !d.any_of.is_empty()))
                 .collect();
             nobody |= named.is_empty();

@@ -277,7 +277,8 @@ fn all_rules_that_ask_have_to_be_met() {
         let request = Request::new(&who, &policy.connections[0], &head, Body::Whole(b""), NOON);
         policy.approval(&request, operations)
     };
-    let shape = |approval: &super::Approval| -> Vec<(Option<String>, Vec<(String, u64)>)> {
+    type Shape = Vec<(Option<String>, Vec<(String, u64)>)>;
+    let shape = |approval: &super::Approval| -> Shape {
         let consent = |c: &super::Consent| (c.reviewers.groups.join(","), c.min);
         approval
             .demands
@@ -303,7 +304,7 @@ fn all_rules_that_ask_have_to_be_met() {
             named("web", &[("web", 1), ("security", 1)])
         ]
     );
-    assert_eq!((both.hold_ms, both.ticket_s), (10_000, 900));
+    assert_eq!((both.hold_ms, both.ticket_s), (Some(10_000), 900));
     let several = asked(&[push("refs/heads/main"), push("refs/tags/v1")]);
     assert_eq!(several.demands.len(), 4, "each rule once: {several:?}");
     let elsewhere = Operation {

@@ -15,7 +15,7 @@ use crate::effect::{Counter, Effect, Now};
 use crate::head::ResponseHead;
 use crate::mask::Format;
 use crate::patience;
-use crate::policy::{self, Mode};
+use crate::policy::{self, Approval, Mode};
 use crate::protocol::edits;
 use crate::reason::Reason;
 use crate::record::{Captured, Decision};
@@ -75,7 +75,8 @@ impl Stream {
             return;
         };
         let policy = Rc::clone(&self.policy);
-        let mut asking = None;
+        let mut asking: Option<(&policy::Rule, Approval)> = None;
+        let mut named: Vec<String> = Vec::new();
         for rule in self
             .answer_rules
             .iter()
@@ -86,25 +87,33 @@ impl Stream {
                 true => Vec::new(),
                 false => edits::named(&held.bytes, held.format, globs),
             };
-            if globs.is_empty() || !paths.is_empty() {
-                asking = Some((rule, paths));
-                break;
+            if !globs.is_empty() && paths.is_empty() {
+                continue;
+            }
+            named.extend(paths);
+            // What several rules ask for has to be met for each of them.
+            match &mut asking {
+                None => asking = Some((rule, rule.approval.clone())),
+                Some((_, approval)) => approval.and(&rule.approval),
             }
         }
+        named.sort();
+        named.dedup();
         self.effects
             .push(Effect::ReplaceResponseBody(held.bytes.clone()));
-        let Some((rule, paths)) = asking else {
+        let Some((rule, approval)) = asking else {
             self.phase = Phase::Released;
             return;
         };
         self.outcome.rule = Some(rule.name.clone());
-        self.ask_about(worker, rule, &held, paths, now);
+        let text = rule.reason.clone().unwrap_or_default();
+        self.ask_about(worker, (approval, text), &held, named, now);
     }
 
     fn ask_about(
         &mut self,
         worker: &mut Worker,
-        rule: &policy::Rule,
+        (approval, text): (Approval, String),
         held: &HeldAnswer,
         paths: Vec<String>,
         now: Now,
@@ -121,8 +130,7 @@ impl Stream {
             &bound,
             &self.policy.digest,
         );
-        let whole_ms = rule
-            .approval
+        let whole_ms = approval
             .hold_ms
             .unwrap_or_else(|| patience::hold_ms(&self.style, &self.head));
         let mut shown = Captured::default();
@@ -130,8 +138,8 @@ impl Stream {
         self.hold = Some(Hold {
             until: now.after_ms(whole_ms),
             whole_ms,
-            approval: rule.approval.clone(),
-            text: rule.reason.clone().unwrap_or_default(),
+            approval,
+            text,
             attempts: 0,
             fingerprint,
             body_size: self.body_size,
