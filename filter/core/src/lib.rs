@@ -19,6 +19,7 @@
 //!                        credential put in, request let go             stream::forward
 //!                        … or refused in the caller's own protocol     reason ─▶ denial
 //!  response              masked and captured as it streams             mask       (stream::response)
+//!                        … or held until a person has seen it          approval   (stream::answer_hold)
 //!  log                   outcome record, access-log line               record     (stream::account)
 //! ```
 //! [`stream::Stream`] is that life as a state machine, one per HTTP stream. [`worker::Worker`] is

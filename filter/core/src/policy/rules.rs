@@ -149,6 +149,8 @@ impl Policy {
                 .to(request, operation)
                 .iter()
                 .copied()
+                // One that holds the answer asks about that, later.
+                .filter(|rule| rule.answer.is_none())
                 .filter(asks)
                 .filter(|rule| rule.answer.is_none())
                 .filter(|rule| rule.approval.demands.iter().any(|d| !d.any_of.is_empty()))
