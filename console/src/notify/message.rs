@@ -122,7 +122,7 @@ fn clean(text: &str) -> String {
 fn masked(line: String) -> String {
     let config = MaskConfig {
         rules: vec!["default".to_owned()],
-        custom: Vec::new(),
+        ..MaskConfig::default()
     };
     let Ok(set) = MaskSet::compile(&config) else {
         return "(not shown: the masking rules do not compile)".to_owned();
