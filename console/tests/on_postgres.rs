@@ -1,6 +1,8 @@
 //! The tests of the console again, over PostgreSQL.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // These are tests.
+// Each of them brings what they share.
+#![allow(clippy::duplicate_mod)]
 
 #[path = "approvals.rs"]
 mod approvals;

@@ -32,6 +32,7 @@ use rusqlite::Connection;
 const BATCH: usize = 256;
 
 #[derive(Parser)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Command {
     /// Make a data folder with so many records in it, all of them searchable
     Generate {

@@ -40,7 +40,7 @@ impl Trail {
     pub fn open(path: &Path, now: Millis) -> Self {
         let mut folder = DataFolder::open_or_make(path).unwrap();
         if let Place::Server(target) = place(path) {
-            folder = folder.sharing(target);
+            folder = folder.sharing(*target);
         }
         let clock = Clock::set_to(now);
         let store = folder.store().unwrap();
