@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::approvals::{book, others};
@@ -201,11 +201,15 @@ async fn run(
         // An error means that the sender is gone, and with it the console.
         let _ = wait_for_stop.wait_for(|stop| *stop).await;
     });
+    let [mut interrupt, mut terminate] = signals()?;
     let mut stdout = std::io::stdout();
     // A closed pipe is the starter's business, not a reason to stop.
     let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
     let server = tokio::spawn(server.into_future());
-    wait_for_signal().await?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
     tracing::info!("stopping: held requests are given their tickets");
     let _ = stop.send(true);
     expiry.abort();
@@ -276,15 +280,13 @@ async fn delete_old(app: App, keep: Keep) {
     }
 }
 
-async fn wait_for_signal() -> Result<(), Failure> {
+/// The signals that ask the console to end; from here on they do not kill it.
+fn signals() -> Result<[Signal; 2], Failure> {
     let failed = |error: std::io::Error| Failure::plain(format!("no signal handler: {error}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+    Ok([
+        signal(SignalKind::interrupt()).map_err(failed)?,
+        signal(SignalKind::terminate()).map_err(failed)?,
+    ])
 }
 
 fn gateway_key() -> Result<Secret, Failure> {

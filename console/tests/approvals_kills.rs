@@ -61,7 +61,8 @@ impl Console {
             write!(
                 stream,
                 "POST /ext_authz/x HTTP/1.1\r\nHost: console\r\nAuthorization: Bearer {KEY}\r\nx-countersign-hold: {hold}\r\n\
-                 Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                 x-countersign-fingerprint: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                "01".repeat(32),
                 body.len()
             )
             .ok()?;

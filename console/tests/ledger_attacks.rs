@@ -379,7 +379,7 @@ fn each_change_of_another_table_is_found() {
         "DELETE FROM approvals",
         "UPDATE approval_votes SET who = 'mallory'",
         "DELETE FROM approval_votes",
-        "INSERT INTO approval_votes SELECT approval, 'mallory', at, why FROM approval_votes",
+        "INSERT INTO approval_votes SELECT approval, 'mallory', at, why, counts FROM approval_votes",
         "UPDATE approval_events SET who = 'mallory' WHERE kind = 'approved'",
         "DELETE FROM approval_events WHERE kind = 'consumed'",
         "UPDATE approval_events SET entry = entry + 1",

@@ -8,6 +8,7 @@ use common::database::alter;
 use common::trail::{Trail, verify_folder};
 use common::{NOON, exchange};
 use countersign::clock::Millis;
+use countersign::exchanges::{query, search};
 use countersign::ledger::note::Note;
 use countersign::ledger::retain::{Done, Keep, retain};
 use countersign::ledger::verify::What;
@@ -55,18 +56,10 @@ fn texts(trail: &Trail, exchange: &str) -> Vec<Option<String>> {
         .collect()
 }
 
-fn found_by(trail: &Trail, words: &str) -> i64 {
-    let words = words.to_owned();
-    trail
-        .store
-        .read_now(move |c| {
-            Ok(c.query_row(
-                "SELECT count(*) FROM search_words WHERE search_words MATCH ?1",
-                [words],
-                |row| row.get(0),
-            )?)
-        })
-        .unwrap()
+fn found_by(trail: &Trail, words: &str) -> u64 {
+    let query = query::parse(words, NOON).unwrap();
+    let found = trail.store.read_now(|c| Ok(search::count(c, &query)));
+    found.unwrap().unwrap().rows.len()
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn export(trail: &Trail, selection: &Selection) -> String {
     let wanted = selection.clone();
     let written = trail
         .store
-        .read_now(|c| Ok(bundle::write(c, NOON, &wanted, &mut out)));
+        .read_now(|c| Ok(bundle::write(&*c.snapshot()?, NOON, &wanted, &mut out)));
     written.unwrap().unwrap();
     String::from_utf8(out).unwrap()
 }

@@ -149,7 +149,8 @@ fn a_closed_connection_frees_its_hold() {
     write!(
         caller,
         "POST /ext_authz/acme HTTP/1.1\r\nHost: console\r\nAuthorization: Bearer {KEY}\r\n\
-         x-countersign-hold: 600000\r\nContent-Length: {}\r\n\r\n{body}",
+         x-countersign-fingerprint: {}\r\nx-countersign-hold: 600000\r\nContent-Length: {}\r\n\r\n{body}",
+        "01".repeat(32),
         body.len()
     )
     .unwrap();

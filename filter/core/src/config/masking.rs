@@ -323,22 +323,24 @@ fn replacement(node: &Node, secrets: &Secrets) -> Option<Replacement> {
     let with = object
         .require("with", "kind, hash, last or text")?
         .choice(&[("kind", 0), ("hash", 1), ("last", 2), ("text", 3)])?;
+    let text = object.get("text").map(|node| node.string());
+    let named = object.get("key").map(|node| secrets.named(&node));
     match with {
         1 => {
-            let key = object.require(
+            object.require(
                 "key",
                 "the name of one of `secrets`: without it a hash can be guessed",
             )?;
-            let secret = secrets.named(&key)?;
+            let secret = named??;
             Some(Replacement::Hash {
                 key: secret.expose().as_bytes().to_vec(),
             })
         }
         2 => Some(Replacement::KeepLast),
-        3 => object
-            .require("text", "what stands in the place of a secret")?
-            .string()
-            .map(Replacement::Fixed),
+        3 => {
+            object.require("text", "what stands in the place of a secret")?;
+            text?.map(Replacement::Fixed)
+        }
         _ => Some(Replacement::Kind),
     }
 }
