@@ -73,6 +73,9 @@ pub fn expand(template: &str, seed: u64) -> String {
     expand_marked(template, seed).0
 }
 
+/// So many characters at most come of one count.
+const LONGEST_RUN: usize = 1 << 16;
+
 /// Writes a template out, and tells where its longest random part is.
 #[must_use]
 pub fn expand_marked(template: &str, seed: u64) -> (String, Range<usize>) {
@@ -123,7 +126,9 @@ pub fn expand_marked(template: &str, seed: u64) -> (String, Range<usize>) {
         };
         let counted = rest.strip_prefix('{').and_then(|rest| {
             let (count, after) = rest.split_once('}')?;
-            Some((count.parse().ok()?, after))
+            let count: usize = count.parse().ok()?;
+            // More is no count: a template is small, and what it makes is kept whole.
+            (count <= LONGEST_RUN).then_some((count, after))
         });
         let count = counted.map_or(1, |(count, after)| {
             rest = after;
