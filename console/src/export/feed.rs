@@ -41,7 +41,7 @@ impl Selection {
 pub struct Item {
     /// Its place in the trail.
     pub index: i64,
-    /// Its kind; everything but [`Kind::Record`] was written by the console itself.
+    /// Its kind; everything but [`Kind::Record`] and [`Kind::Policy`] was written by the console itself.
     pub kind: Kind,
     /// The worker that wrote a record.
     pub worker: String,

@@ -173,7 +173,7 @@ impl Lint<'_> {
 
     /// A rule about files that a push walks around.
     fn pushes(&self, rule: &Rule, note: &mut Note<'_>) {
-        let restrains = |rule: &Rule| rule.action != Action::Allow;
+        let restrains = |rule: &Rule| rule.action.restrains();
         let names = |rule: &Rule, name: &str| {
             let operations = &rule.condition.operations;
             operations.is_empty() || operations.matches(name)

@@ -203,7 +203,7 @@ pub fn claims(rules: &[Rule]) -> Vec<String> {
 /// Whether the rule may ask a person.
 pub fn may_ask(rule: &Rule) -> bool {
     let asks = |action| action == Action::RequireApproval;
-    let restrains = rule.action != Action::Allow;
+    let restrains = rule.action.restrains();
     let [places, paths, body] = compares(&rule.condition, &rule.except);
     asks(rule.action)
         || restrains

@@ -44,7 +44,7 @@ pub enum Action {
 
 impl Action {
     /// Whether a rule that says so holds something back.
-    pub(crate) fn restrains(self) -> bool {
+    pub fn restrains(self) -> bool {
         self != Action::Allow
     }
 }

@@ -8,17 +8,16 @@ use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
-use super::hold::{HeldAnswer, Hold};
+use super::hold::HeldAnswer;
 use super::{AnswerStep, Phase, Stream, body_format};
 use crate::approval;
-use crate::effect::{Counter, Effect, Now};
+use crate::effect::{Effect, Now};
 use crate::head::ResponseHead;
 use crate::mask::Format;
-use crate::patience;
 use crate::policy::{self, Approval, Mode};
 use crate::protocol::edits;
 use crate::reason::Reason;
-use crate::record::{Captured, Decision};
+use crate::record::Captured;
 use crate::worker::Worker;
 
 impl Stream {
@@ -118,47 +117,20 @@ impl Stream {
         paths: Vec<String>,
         now: Now,
     ) {
-        let (Some(identity), Some(connection)) = (self.identity(), self.connection()) else {
-            return;
+        let mut body = Captured::default();
+        body.add(&held.bytes, approval::SHOWN_BODY);
+        let answer = approval::Shown {
+            status: held.status,
+            content_type: held.content_type.clone(),
+            size: held.bytes.len(),
+            sha256: crate::hex(&Sha256::digest(&held.bytes)),
+            paths,
+            body,
         };
-        let answer_sha256 = crate::hex(&Sha256::digest(&held.bytes));
-        let bound = format!("answer {} {answer_sha256}", self.request_sha256);
-        let fingerprint = approval::fingerprint(
-            identity,
-            &connection.name,
-            &self.head,
-            &bound,
-            &self.policy.digest,
-        );
-        let whole_ms = approval
-            .hold_ms
-            .unwrap_or_else(|| patience::hold_ms(&self.style, &self.head));
-        let mut shown = Captured::default();
-        shown.add(&held.bytes, approval::SHOWN_BODY);
-        self.hold = Some(Hold {
-            until: now.after_ms(whole_ms),
-            whole_ms,
-            approval,
-            text,
-            attempts: 0,
-            fingerprint,
-            body_size: self.body_size,
-            body_sha256: self.request_sha256.clone(),
-            given: approval::Given::default(),
-            request_changes: Vec::new(),
-            response_changes: Vec::new(),
-            answer: Some(approval::Shown {
-                status: held.status,
-                content_type: held.content_type.clone(),
-                size: held.bytes.len(),
-                sha256: answer_sha256,
-                paths,
-                body: shown,
-            }),
-        });
-        self.outcome.decision = Decision::Held;
-        self.effects.push(Effect::Count(Counter::Held, 1));
-        self.ask(worker, now);
+        let request = (self.request_sha256.clone(), self.body_size);
+        if self.begin_hold(approval, text, request, Some(answer), now) {
+            self.ask(worker, now);
+        }
     }
 
     /// The rules that ask about this answer cannot see it.

@@ -40,11 +40,6 @@ impl Stream {
         self.policy.rules.iter().find(|rule| rule.name == *name)
     }
 
-    /// Milliseconds that the request is held, if it is.
-    pub fn held_for_ms(&self) -> Option<u64> {
-        self.hold.as_ref().map(|hold| hold.whole_ms)
-    }
-
     /// The connection of the policy that the request came over.
     pub fn over(&self) -> Option<&policy::Connection> {
         self.connection()

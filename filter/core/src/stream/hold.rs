@@ -22,16 +22,16 @@ const AGAIN_MS: (u64, u64) = (250, 4_000);
 /// A held request.
 #[derive(Debug)]
 pub(super) struct Hold {
-    pub(super) approval: Approval,
+    approval: Approval,
     /// What the rule says to the caller.
-    pub(super) text: String,
-    pub(super) until: Now,
+    text: String,
+    until: Now,
     /// Milliseconds from the beginning to `until`.
-    pub(super) whole_ms: u64,
-    pub(super) attempts: u32,
-    pub(super) fingerprint: String,
-    pub(super) body_sha256: String,
-    pub(super) body_size: usize,
+    whole_ms: u64,
+    attempts: u32,
+    fingerprint: String,
+    body_sha256: String,
+    body_size: usize,
     /// Id, approver, time; as far as they are known.
     pub(super) given: approval::Given,
     /// What the service's yes changes of the request.
@@ -39,7 +39,7 @@ pub(super) struct Hold {
     /// What it changes of the answer.
     pub(super) response_changes: Vec<Change>,
     /// The answer that waits; the request itself if there is none.
-    pub(super) answer: Option<approval::Shown>,
+    answer: Option<approval::Shown>,
 }
 
 /// An answer that is being collected.
@@ -58,19 +58,46 @@ impl Stream {
             self.outcome.reason = Some(Reason::ApprovalPending);
             return self.forward(worker, Decision::Observed, now);
         }
-        let Some(connection) = self.connection().map(|c| c.name.clone()) else {
-            return;
-        };
-        let Some(identity) = self.identity() else {
-            return;
-        };
         let body = self.replacement.as_deref().unwrap_or(&self.body);
-        let body_sha256 = crate::hex(&Sha256::digest(body));
+        let body = (crate::hex(&Sha256::digest(body)), body.len());
+        if !self.begin_hold(approval, text, body, None, now) {
+            return;
+        }
+        let record = self.record(Kind::Request, now);
+        match self.policy.audit.delivery {
+            Delivery::Strict => self.await_record(worker, record, AfterRecord::Ask, now),
+            Delivery::BestEffort => {
+                // A loss is counted by the queue and does not stop the request.
+                let _ = worker.submit(record, None);
+                self.request_recorded = true;
+                self.ask(worker, now);
+            }
+        }
+    }
+
+    /// Notes what is held, and to which bytes the answer is bound: those of the request, whose body's
+    /// digest and size are given, and those of the `answer` if it is that which waits. `false` if
+    /// nobody is known to ask for.
+    pub(super) fn begin_hold(
+        &mut self,
+        approval: Approval,
+        text: String,
+        (body_sha256, body_size): (String, usize),
+        answer: Option<approval::Shown>,
+        now: Now,
+    ) -> bool {
+        let (Some(identity), Some(connection)) = (self.identity(), self.connection()) else {
+            return false;
+        };
+        let bound = match &answer {
+            None => body_sha256.clone(),
+            Some(answer) => format!("answer {body_sha256} {}", answer.sha256),
+        };
         let fingerprint = approval::fingerprint(
             identity,
-            &connection,
+            &connection.name,
             &self.head,
-            &body_sha256,
+            &bound,
             &self.policy.digest,
         );
         let whole_ms = approval
@@ -83,25 +110,16 @@ impl Stream {
             text,
             attempts: 0,
             fingerprint,
-            body_size: body.len(),
+            body_size,
             body_sha256,
             given: approval::Given::default(),
             request_changes: Vec::new(),
             response_changes: Vec::new(),
-            answer: None,
+            answer,
         });
         self.outcome.decision = Decision::Held;
         self.effects.push(Effect::Count(Counter::Held, 1));
-        let record = self.record(Kind::Request, now);
-        match self.policy.audit.delivery {
-            Delivery::Strict => self.await_record(worker, record, AfterRecord::Ask, now),
-            Delivery::BestEffort => {
-                // A loss is counted by the queue and does not stop the request.
-                let _ = worker.submit(record, None);
-                self.request_recorded = true;
-                self.ask(worker, now);
-            }
-        }
+        true
     }
 
     /// Asks the approval service, with what is left of the hold.
