@@ -453,10 +453,7 @@ fn worker(linker: &mut Linker<State>) -> Result<(), Error> {
             let mut answer = || -> Answer {
                 let mut guest = Guest::new(&mut c)?;
                 let cluster = guest.text(cluster, cluster_length)?;
-                let pairs = wire::decode(&guest.bytes(headers, headers_length)?).ok_or(Fault)?;
-                let text = |value: Vec<u8>| String::from_utf8(value).map_err(|_| Fault);
-                let headers = pairs.into_iter().map(|(n, v)| Ok((n, text(v)?)));
-                let headers = headers.collect::<Result<Vec<_>, Fault>>()?;
+                let headers = guest.pairs(headers, headers_length)?;
                 let body = guest.bytes(body, body_length)?;
                 let call = Call {
                     kind: CallKind::Http,
@@ -497,14 +494,12 @@ fn worker(linker: &mut Linker<State>) -> Result<(), Error> {
                 let upstream = upstream.envoy_grpc.ok_or(Fault)?;
                 let service = guest.text(service, service_length)?;
                 let method = guest.text(method, method_length)?;
-                let pairs = wire::decode(&guest.bytes(metadata, metadata_length)?).ok_or(Fault)?;
-                let text = |value: Vec<u8>| String::from_utf8(value).map_err(|_| Fault);
-                let metadata = pairs.into_iter().map(|(n, v)| Ok((n, text(v)?)));
+                let metadata = guest.pairs(metadata, metadata_length)?;
                 let mut headers = vec![
                     (":path".to_owned(), format!("/{service}/{method}")),
                     (":authority".to_owned(), upstream.authority),
                 ];
-                headers.extend(metadata.collect::<Result<Vec<_>, Fault>>()?);
+                headers.extend(metadata);
                 let body = guest.bytes(message, message_length)?;
                 let call = Call {
                     kind: CallKind::Grpc,

@@ -2,7 +2,7 @@
 
 use wasmi::{AsContext, AsContextMut, Caller, Memory};
 
-use super::State;
+use super::{State, wire};
 
 /// A fault of the ABI; ends the call with `BadArgument` or `InternalFailure`.
 #[derive(Debug)]
@@ -51,6 +51,16 @@ impl<'a, 'b> Guest<'a, 'b> {
     /// Outside of its memory, or no UTF-8.
     pub fn text(&self, at: u32, length: u32) -> Result<String, Fault> {
         String::from_utf8(self.bytes(at, length)?).map_err(|_| Fault)
+    }
+
+    /// Reads a map of texts.
+    ///
+    /// # Errors
+    /// Outside of its memory, no map, or no UTF-8.
+    pub fn pairs(&self, at: u32, length: u32) -> Result<Vec<(String, String)>, Fault> {
+        let pairs = wire::decode(&self.bytes(at, length)?).ok_or(Fault)?;
+        let text = |value: Vec<u8>| String::from_utf8(value).map_err(|_| Fault);
+        pairs.into_iter().map(|(n, v)| Ok((n, text(v)?))).collect()
     }
 
     /// Writes into the module's memory.
