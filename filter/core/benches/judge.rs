@@ -1,5 +1,6 @@
 //! Prints what judging costs: from a request's bytes to the verdict of fifty rules, body and all, beside two yardsticks
-//! on the same bytes in the same run. `cargo bench -p countersign-core --bench judge`.
+//! on the same bytes in the same run. `cargo bench -p countersign-core --bench judge`; a word after `--` chooses the
+//! cases whose name has it.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -62,7 +63,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         expires: u64::MAX,
         claims: serde_json::Map::new(),
     };
+    let chosen: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with("--"))
+        .collect();
     for case in cases() {
+        if !chosen.iter().all(|word| case.name.contains(word.as_str())) {
+            continue;
+        }
         let judging = best(|| {
             let verdict = judge(&policy, &identity, black_box(&case));
             assert!(black_box(verdict), "{} was not read", case.name);

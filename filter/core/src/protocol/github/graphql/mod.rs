@@ -22,9 +22,9 @@ mod table;
 mod value;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{Hash as _, Hasher as _};
 
+use rustc_hash::{FxHashMap, FxHasher};
 use serde_json::{Map, Value};
 
 use super::nodes::{Lesson, Nodes};
@@ -64,7 +64,7 @@ pub(super) fn operations(
     let mut found = Found {
         nodes,
         operations: Vec::new(),
-        places: HashMap::new(),
+        places: FxHashMap::default(),
         lesson: None,
         fields: 0,
     };
@@ -124,8 +124,9 @@ fn persisted() -> Fault {
 struct Found<'n> {
     nodes: &'n Nodes,
     operations: Vec<Operation>,
-    /// The places of operations by their hash: a document of many fields does the same often.
-    places: HashMap<u64, Vec<usize>>,
+    /// The places of operations by their hash: a document of many fields does the same often. Whoever aims at equal
+    /// hashes makes a comparison of each with each, of [`MAX_OPERATIONS`] at most.
+    places: FxHashMap<u64, Vec<usize>>,
     /// What the answer may tell.
     lesson: Option<Lesson>,
     /// Root fields of all documents of the request.
@@ -189,7 +190,7 @@ impl Found<'_> {
     }
 
     fn add(&mut self, operation: Operation) -> Result<(), Fault> {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = FxHasher::default();
         operation.hash(&mut hasher);
         let places = self.places.entry(hasher.finish()).or_default();
         if places
