@@ -1,13 +1,17 @@
-//! Prints how fast bodies are masked, in megabytes of input a second: best of five passes. And what it costs to begin:
+//! Prints how fast bodies are masked, in megabytes of input a second: the best of many short passes, for neighbours on a
+//! busy machine disturb a few of them at most. And what it costs to begin:
 //! time to compile the rules, and memory.
 //!
 //! `cargo bench -p countersign-core --bench mask` runs it natively; built for wasm32-wasip1, `bench/v8.mjs` runs it in
-//! Node's V8. One argument takes a file instead of the mix; `--write FILE` writes the mix for other scanners.
+//! Node's V8. One argument takes a file instead of the mix; `--write FILE` writes the mix for other scanners; `--only WORD`
+//! measures what has the word in its name.
 
 use countersign_core::mask::samples::{self, Dice};
 use countersign_core::mask::{Format, MaskConfig, MaskSet, Scrub, StreamMasker};
 use std::rc::Rc;
 use std::time::Instant;
+
+const PASSES: usize = 50;
 
 const PROSE: &str = "The gateway reads each request, decides, and writes a record. Nobody waits for \
     more than the answer of a person; see https://example.com/docs/page-1 for the details. ";
@@ -111,7 +115,12 @@ fn main() {
     let scrub = Rc::new(Scrub::new(&[b"gw-0123456789abcdef0123456789abcdef"]));
     let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
     let first = arguments.next();
+    let mut only = None;
     let text = match (first.as_deref(), arguments.next()) {
+        (Some("--only"), word) => {
+            only = word;
+            mix(4_000_000)
+        }
         (Some("--write"), Some(path)) => {
             let text = mix(16_000_000);
             if std::fs::write(&path, text).is_err() {
@@ -120,11 +129,11 @@ fn main() {
             return;
         }
         (Some(path), _) => std::fs::read(path).unwrap_or_default(),
-        (None, _) => mix(32_000_000),
+        (None, _) => mix(4_000_000),
     };
     let mut best = f64::MAX;
     let mut count = 0;
-    for _ in 0..5 {
+    for _ in 0..PASSES {
         let start = Instant::now();
         count = runs(std::hint::black_box(&text));
         best = best.min(start.elapsed().as_secs_f64());
@@ -134,11 +143,11 @@ fn main() {
         "{:34} {speed:8.0} MB/s  {count} found",
         "yardstick: runs, byte by byte"
     );
-    let json = format!("[{}0]", RECORD.repeat(16_000_000 / RECORD.len())).into_bytes();
+    let json = format!("[{}0]", RECORD.repeat(2_000_000 / RECORD.len())).into_bytes();
     let delta = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\
         \"model\":\"gpt\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" gateway\"},\
         \"finish_reason\":null}]}\n\n";
-    let events = delta.repeat(8_000_000 / delta.len()).into_bytes();
+    let events = delta.repeat(1_000_000 / delta.len()).into_bytes();
     for (name, set, format, body, chunk, scrub) in [
         ("text, all rules", &all, Format::Text, &text, 65536, None),
         (
@@ -176,9 +185,15 @@ fn main() {
             None,
         ),
     ] {
+        if only
+            .as_ref()
+            .is_some_and(|word| !name.contains(word.as_str()))
+        {
+            continue;
+        }
         let mut best = f64::MAX;
         let mut found = 0;
-        for _ in 0..5 {
+        for _ in 0..PASSES {
             let mut masker = StreamMasker::new(Rc::clone(set), scrub.map(Rc::clone), format);
             let mut out = Vec::with_capacity(1 << 17);
             let start = Instant::now();

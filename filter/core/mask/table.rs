@@ -77,6 +77,8 @@ struct Tables {
     classes: Vec<Set>,
     /// Shapes by their first three bytes.
     starts: BTreeMap<[u8; 3], Vec<usize>>,
+    /// For each of the first bytes of a token and each value of it, which of 64 groups of shapes allow it.
+    heads: [BTreeMap<u8, u64>; RUN_MIN],
 }
 
 impl Tables {
@@ -222,6 +224,11 @@ impl Tables {
         if !members(*first).all(|b| b.is_ascii_alphanumeric()) {
             return Err("it begins with a letter or digit".into());
         }
+        for (head, set) in self.heads.iter_mut().zip(&sets) {
+            for byte in members(*set) {
+                *head.entry(byte).or_default() |= 1 << (shape % 64);
+            }
+        }
         for a in members(*first) {
             for b in members(*second) {
                 for c in members(*third) {
@@ -277,6 +284,15 @@ impl Tables {
         list(&mut out, "START_SHAPES", "u16", &shapes)?;
         let bits: Vec<String> = bits.iter().map(u64::to_string).collect();
         list(&mut out, "START_BITS", "u64", &bits)?;
+        let heads: Vec<String> = self
+            .heads
+            .iter()
+            .map(|head| {
+                let groups = (0..128u8).map(|b| head.get(&b).copied().unwrap_or(0));
+                format!("{:?}", groups.collect::<Vec<u64>>())
+            })
+            .collect();
+        list(&mut out, "HEADS", "[u64; 128]", &heads)?;
         let words: Vec<String> = self
             .words
             .iter()

@@ -67,6 +67,12 @@ pub(super) fn credential(
     if good { Verdict::Yes(end) } else { Verdict::No }
 }
 
+/// Whether the name of a user may end with this byte, of a URL or of a command line; an empty name ends with a slash.
+#[inline(always)]
+pub(super) fn may_name_user(last: u8) -> bool {
+    is(last, WORD) || matches!(last, b'/' | b'.' | b'-' | b'%' | b'+' | b'~' | b'@')
+}
+
 /// The password of a URL's user part, from `at` to the last `@` of the authority.
 pub(super) fn url_password(text: &[u8], at: usize, end_of_text: bool) -> Verdict {
     if before(text, at, 1) != Some(b':') {

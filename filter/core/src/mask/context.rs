@@ -196,15 +196,19 @@ pub(super) fn keyed(
     // Nor do most keys say anything.
     let head = part(text, at, text.len().min(at + SERVICE_MIN));
     let long = head.iter().all(|&b| is(b, TOKEN));
-    if !long && !keys::may_name(raw) {
+    let telling = keys::may_name(raw);
+    if !long && !telling {
         return Verdict::No;
     }
     let name = Name::of(raw);
-    let key = name.key().filter(|key| match key {
-        Key::Cookie => quote == Quote::None && before(text, at, 1) == Some(b'='),
-        Key::Signature => matches!(quote, Quote::None | Quote::Whole),
-        _ => true,
-    });
+    let key = telling
+        .then(|| name.key())
+        .flatten()
+        .filter(|key| match key {
+            Key::Cookie => quote == Quote::None && before(text, at, 1) == Some(b'='),
+            Key::Signature => matches!(quote, Quote::None | Quote::Whole),
+            _ => true,
+        });
     let service = long && name.is_of_service();
     if key.is_none() && !service {
         return Verdict::No;

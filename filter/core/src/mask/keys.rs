@@ -56,7 +56,7 @@ impl Name {
     /// Whether it is the key of one of the services whose values have a shape, and of no harmless value of theirs.
     pub(super) fn is_of_service(&self) -> bool {
         let name = self.letters();
-        rules::services(name).next().is_some() && !is_plain(name)
+        rules::may_hold_service(name) && rules::services(name).next().is_some() && !is_plain(name)
     }
 
     /// What it says. `None` when it names nothing secret.
@@ -248,7 +248,7 @@ pub(super) fn may_name(raw: &[u8]) -> bool {
 
 /// Whether a key that names something secret can end with these letters: most others do not.
 #[inline]
-fn tells(last: [u8; 3]) -> bool {
+const fn tells(last: [u8; 3]) -> bool {
     matches!(
         last,
         [b'o', b'r' | b'd', b'd' | b'e']
@@ -272,6 +272,82 @@ fn tells(last: [u8; 3]) -> bool {
     )
 }
 
+/// Of a byte: it ends a key, of any that is shorter than three letters.
+const OVER: u8 = 0;
+/// Digits and marks inside a key. Letters are 1 to 26.
+const INSIDE: u8 = 27;
+/// What may stand between a key and its operator, or belong to the operator.
+const BETWEEN: u8 = 28;
+
+static KINDS: [u8; 256] = kinds();
+
+#[allow(clippy::indexing_slicing, reason = "run by the compiler")]
+const fn kinds() -> [u8; 256] {
+    let mut kinds = [OVER; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let b = byte as u8;
+        kinds[byte] = match b {
+            b'A'..=b'Z' => b - b'A' + 1,
+            b'a'..=b'z' => b - b'a' + 1,
+            b'0'..=b'9' | b'_' | b'-' | b'.' => INSIDE,
+            b'"' | b'\'' | b'`' | b'\\' | b']' | b' ' | b'\t' | b'=' | b':' | b'?' | b'+' => {
+                BETWEEN
+            }
+            _ => OVER,
+        };
+        byte += 1;
+    }
+    kinds
+}
+
+/// [`tells`] for all letters, one bit each.
+static TELLING: [u64; 512] = telling();
+
+#[allow(clippy::indexing_slicing, reason = "run by the compiler")]
+const fn telling() -> [u64; 512] {
+    let mut bits = [0; 512];
+    let mut place = 0;
+    while place < 512 * 64 {
+        let [a, b, c] = [
+            (place >> 10) as u8,
+            (place >> 5 & 31) as u8,
+            (place & 31) as u8,
+        ];
+        if tells([a + b'a' - 1, b + b'a' - 1, c + b'a' - 1]) {
+            bits[place / 64] |= 1 << (place % 64);
+        }
+        place += 1;
+    }
+    bits
+}
+
+/// Whether a key that ends with these three bytes may say anything; `true` where more of it has to be read.
+#[inline(always)]
+pub(super) fn may_end(last: [u8; 3]) -> bool {
+    match last.map(|byte| KINDS.get(usize::from(byte)).copied().unwrap_or(OVER)) {
+        [_, _, INSIDE | BETWEEN] => true,
+        [_, _, OVER] => false,
+        [_, INSIDE, _] => true,
+        [_, OVER | BETWEEN, _] => false,
+        [INSIDE, _, _] => true,
+        [OVER | BETWEEN, _, _] => false,
+        [a, b, c] => {
+            let place = usize::from(a) << 10 | usize::from(b) << 5 | usize::from(c);
+            TELLING.get(place / 64).copied().unwrap_or(0) >> (place % 64) & 1 == 1
+        }
+    }
+}
+
+/// The same for a key that a quote or a blank may follow.
+#[inline(always)]
+pub(super) fn may_end_before(last: [u8; 4]) -> bool {
+    let [a, b, c, d] = last;
+    match d {
+        b'"' | b'\'' | b'`' | b' ' => may_end([a, b, c]),
+        _ => may_end([b, c, d]),
+    }
+}
 /// What stands before a whole value of an outer format whose key is `name`: the key's letters and digits, a colon, and
 /// NUL, the quote that only the end closes. Nothing for a harmless key.
 pub(super) fn of_value(name: &[u8], context: &mut Vec<u8>) {

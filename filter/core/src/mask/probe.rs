@@ -6,9 +6,11 @@
 use super::authority::{self, Scheme};
 use super::checks;
 use super::classes::{
-    ALNUM, BASE64_URL, Class, DELIMITER, DIGIT, DOT, SPACE, TOKEN, before, byte, is, part, run_end,
+    ALNUM, BASE64_URL, Class, DELIMITER, DIGIT, DOT, SPACE, TOKEN, WORD, before, byte, is, part,
+    run_end,
 };
 use super::context::{self, Verdict};
+use super::keys;
 use super::pem;
 use super::rules::{self, AZURE_CLASS, Scan};
 use super::scan::Place;
@@ -81,8 +83,33 @@ fn done(verdict: Verdict) -> Verdict<(usize, After)> {
     }
 }
 
+/// Which rules are to be asked at a place.
+#[derive(Clone, Copy)]
+pub(super) struct Question {
+    /// Those that go by what a token looks like.
+    tokens: bool,
+    /// Those that go by what stands before a value, and those of key blocks.
+    values: bool,
+}
+
 /// All rules at one place.
+#[cfg(test)]
 pub(super) fn at(set: &MaskSet, text: &[u8], at: usize, end_of_text: bool) -> Verdict<Hit> {
+    let question = Question {
+        tokens: true,
+        values: true,
+    };
+    ask(set, text, at, question, end_of_text)
+}
+
+/// The answer of the rules at one place.
+pub(super) fn ask(
+    set: &MaskSet,
+    text: &[u8],
+    at: usize,
+    question: Question,
+    end_of_text: bool,
+) -> Verdict<Hit> {
     let Some(first) = byte(text, at) else {
         return Verdict::More;
     };
@@ -90,16 +117,17 @@ pub(super) fn at(set: &MaskSet, text: &[u8], at: usize, end_of_text: bool) -> Ve
         more: false,
         hit: None,
     };
-    if is(first, ALNUM) {
-        if opens(text, at) && is_long(text, at, end_of_text) {
-            tokens(set, text, at, end_of_text, &mut answers);
-        }
-    } else if first == b'-'
-        && let Some(rule) = set.scan(Scan::PrivateKey)
-    {
-        answers.add(rule, key_block(pem::opening(text, at, end_of_text)));
+    if question.tokens && is(first, ALNUM) && opens(text, at) && is_long(text, at, end_of_text) {
+        tokens(set, text, at, end_of_text, &mut answers);
     }
-    value(set, text, at, first, end_of_text, &mut answers);
+    if question.values {
+        if first == b'-'
+            && let Some(rule) = set.scan(Scan::PrivateKey)
+        {
+            answers.add(rule, key_block(pem::opening(text, at, end_of_text)));
+        }
+        value(set, text, at, first, end_of_text, &mut answers);
+    }
     answers.verdict()
 }
 
@@ -194,20 +222,52 @@ fn value(
     }
 }
 
-/// Whether it is worth asking the rules at a place in the middle of a text; a glance.
+/// What is worth asking at a place in the middle of a text; a glance.
 #[inline(always)]
-pub(super) fn is_worth(text: &[u8], place: Place) -> bool {
-    (place.token && rules::may_start(text, place.at)) || (place.other && may_open(text, place.at))
+pub(super) fn question(text: &[u8], place: Place) -> Option<Question> {
+    let question = Question {
+        tokens: place.token && rules::may_start(text, place.at),
+        values: place.other && may_open(text, place.at, place.long),
+    };
+    (question.tokens || question.values).then_some(question)
 }
 
+/// A value that begins with fourteen token bytes may be a service's, whose name is looked for in the whole key. Every other
+/// value is asked about only if the last letters of its key say something.
 #[inline(always)]
-fn may_open(text: &[u8], at: usize) -> bool {
+fn may_open(text: &[u8], at: usize, long: bool) -> bool {
+    let Some(&[f, e, d, c, b, a, last]) = at
+        .checked_sub(7)
+        .and_then(|start| text.get(start..)?.first_chunk())
+    else {
+        return true;
+    };
     if byte(text, at) == Some(b'-') {
         return true;
     }
-    match before(text, at, 1) {
-        Some(b' ') => announces(text, at),
-        Some(b'"' | b'\'' | b'`' | b'=' | b':' | b'>' | 0) => true,
+    match last {
+        b' ' => match (a, b, c, d) {
+            (b':' | b'=', ..) => long || keys::may_end_before([e, d, c, b]),
+            (b'>', ..) => true,
+            (b' ' | b'\t', b' ' | b'\t', b' ' | b'\t', x)
+            | (b' ' | b'\t', b' ' | b'\t', x, _)
+            | (b' ' | b'\t', x, ..) => is(x, WORD) || matches!(x, b':' | b'=' | b'>'),
+            _ => {
+                let basic = a | 32 == b'c' && b | 32 == b'i';
+                (long || basic || keys::may_end([c, b, a])) && announces(text, at)
+            }
+        },
+        b'"' | b'\'' | b'`' => match (a, b) {
+            (b':' | b'=', _) => long || keys::may_end_before([e, d, c, b]),
+            (b' ', b':' | b'=') => long || keys::may_end_before([f, e, d, c]),
+            (b' ', b' ' | b'\t' | b'>') | (b'\t' | b'>' | b'\\', _) => true,
+            (b' ', b) if is(b, WORD) => long || keys::may_end([d, c, b]),
+            _ => false,
+        },
+        b'=' => long || keys::may_end_before([d, c, b, a]),
+        b':' if a == b':' => false,
+        b':' => long || authority::may_name_user(a) || keys::may_end_before([d, c, b, a]),
+        b'>' | 0 => true,
         _ => false,
     }
 }

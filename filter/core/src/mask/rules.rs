@@ -109,15 +109,26 @@ pub(super) fn member(byte: u8, class: u8) -> bool {
 /// Whether anything can begin with the eight bytes at `at`; a glance, for words in the middle of a text.
 #[inline(always)]
 pub(super) fn may_start(text: &[u8], at: usize) -> bool {
-    let Some(&[a, b, c, _, e]) = text.get(at..).and_then(<[u8]>::first_chunk) else {
+    let Some(bytes @ &[a, b, c, d, e, f, _, _]) = text.get(at..).and_then(<[u8]>::first_chunk)
+    else {
         return true;
     };
     let hash = hash([a, b, c]);
     let bits = START_BITS.get(hash / 64).copied().unwrap_or(0);
-    bits >> (hash % 64) & 1 == 1
-        || e == b'Q'
-        || (a == b'e' && b == b'y')
+    (bits >> (hash % 64) & 1 == 1 && has_head(bytes))
+        || (e == b'Q' && f == b'~' && d.is_ascii_digit())
+        || (a == b'e' && b == b'y' && c == b'J')
         || (a == b'P' && b == b'r')
+}
+
+/// Whether a shape is left that allows each of these bytes at its place.
+#[inline]
+fn has_head(bytes: &[u8; 8]) -> bool {
+    let groups = HEADS
+        .iter()
+        .zip(bytes)
+        .map(|(head, &b)| head.get(usize::from(b)).copied().unwrap_or(0));
+    groups.fold(!0, |left, groups| left & groups) != 0
 }
 
 /// The shapes that can begin with these bytes: the first three of what is there, or fewer at its end.
@@ -148,6 +159,14 @@ pub(super) fn shapes(start: &(u32, u16, u16)) -> impl Iterator<Item = &'static S
         .unwrap_or_default()
         .iter()
         .filter_map(|&shape| SHAPES.get(usize::from(shape)))
+}
+
+/// Whether a service's word may be in a key (letters and digits, lower case); a glance.
+pub(super) fn may_hold_service(key: &[u8]) -> bool {
+    key.array_windows().any(|&start| {
+        let hash = hash(start);
+        WORD_BITS.get(hash / 64).copied().unwrap_or(0) >> (hash % 64) & 1 == 1
+    })
 }
 
 /// The services whose word is in a key (letters and digits, lower case).

@@ -2,11 +2,11 @@
 //!
 //! Each block of 64 bytes becomes a few 64-bit masks, one bit a byte (letters and digits, token bytes, operators, blanks,
 //! quotes …). Shifts and ands of these masks leave the places where a word begins that goes on for eight token bytes,
-//! where an operator, a quote or a blank stands before a value, or where five dashes end. [`super::probe`] decides about
-//! those; it says no at every other place, which a property test holds against it.
+//! where an operator, a quote or a blank stands before a value that is not over at once, or where five dashes end.
+//! [`super::probe`] decides about those; it says no at every other place, which a property test holds against it.
 //!
-//! In WebAssembly the masks are made by SIMD: two look-ups by the halves of a byte tell sixteen bytes' classes. Elsewhere
-//! a table does it, a byte at a time.
+//! In WebAssembly the masks are made by SIMD: three pairs of look-ups by the halves of a byte tell sixteen bytes' classes.
+//! Elsewhere a table does it, a byte at a time.
 
 /// Bytes that are looked at together.
 const BLOCK: usize = 64;
@@ -24,11 +24,17 @@ struct Masks {
     dash: u64,
     /// Space and tab, and NUL.
     blank: u64,
+    space: u64,
     /// `=`, `:`, `>`; NUL and tab as well.
     operator: u64,
+    equals: u64,
     quote: u64,
+    /// `"` alone, which JSON is made of.
+    double: u64,
     /// Backslash and percent sign.
     escape: u64,
+    /// What ends a value without quotes; not all of it.
+    delimiter: u64,
 }
 
 /// What may begin at a place.
@@ -39,15 +45,23 @@ pub(super) struct Place {
     pub token: bool,
     /// Anything else: a value, a key block.
     pub other: bool,
+    /// Fourteen token bytes begin here.
+    pub long: bool,
 }
 
 /// The places of one block.
 pub(super) struct Block {
     base: usize,
-    tokens: u64,
-    others: u64,
+    picked: Picked,
     /// Those that are still to come.
     left: u64,
+}
+
+/// The places of a block, one bit each.
+struct Picked {
+    tokens: u64,
+    others: u64,
+    long: u64,
 }
 
 impl Iterator for Block {
@@ -62,8 +76,9 @@ impl Iterator for Block {
         self.left &= self.left - 1;
         Some(Place {
             at: self.base + place as usize,
-            token: self.tokens >> place & 1 == 1,
-            other: self.others >> place & 1 == 1,
+            token: self.picked.tokens >> place & 1 == 1,
+            other: self.picked.others >> place & 1 == 1,
+            long: self.picked.long >> place & 1 == 1,
         })
     }
 }
@@ -84,13 +99,13 @@ impl Walk {
             next: Masks::default(),
             // What stands before the text may be anything: more places, never fewer.
             previous: Masks {
-                word: 0,
                 token: !0,
                 dash: !0,
                 blank: !0,
                 operator: !0,
                 quote: !0,
                 escape: !0,
+                ..Masks::default()
             },
             started: false,
         }
@@ -108,7 +123,7 @@ impl Walk {
             }
             let after = block(text, self.base + BLOCK);
             let present = std::mem::replace(&mut self.next, after);
-            let (mut tokens, mut others) = places(&self.previous, &present, &after);
+            let mut picked = places(&self.previous, &present, &after);
             if left < BLOCK + LAST {
                 let last = match left.checked_sub(LAST) {
                     Some(from) if from >= BLOCK => 0,
@@ -116,19 +131,15 @@ impl Walk {
                     None => !0,
                 };
                 let there = if left < BLOCK { !(!0 << left) } else { !0 };
-                tokens = (tokens | last) & there;
-                others = (others | last) & there;
+                picked.tokens = (picked.tokens | last) & there;
+                picked.others = (picked.others | last) & there;
             }
             let base = self.base;
             self.previous = present;
             self.base += BLOCK;
-            if tokens | others != 0 {
-                return Some(Block {
-                    base,
-                    tokens,
-                    others,
-                    left: tokens | others,
-                });
+            let left = picked.tokens | picked.others;
+            if left != 0 {
+                return Some(Block { base, picked, left });
             }
         }
     }
@@ -174,8 +185,16 @@ fn runs(present: u64, next: u64, doublings: u32) -> (u64, u64) {
     (present, next)
 }
 
+/// Where one of the next six bytes is in the mask.
 #[inline(always)]
-fn places(previous: &Masks, present: &Masks, next: &Masks) -> (u64, u64) {
+fn within_six(present: u64, next: u64) -> u64 {
+    let (two, two_next) = (present | ahead(present, next, 1), next | next >> 1);
+    let (four, four_next) = (two | ahead(two, two_next, 2), two_next | two_next >> 2);
+    four | ahead(four, four_next, 2)
+}
+
+#[inline(always)]
+fn places(previous: &Masks, present: &Masks, next: &Masks) -> Picked {
     let Masks {
         word,
         blank,
@@ -186,8 +205,9 @@ fn places(previous: &Masks, present: &Masks, next: &Masks) -> (u64, u64) {
     let begins = !back(word, previous.word, 1)
         | back(escape, previous.escape, 2)
         | back(escape, previous.escape, 3);
-    let (eight, _) = runs(present.token, next.token, 3);
+    let (eight, eight_next) = runs(present.token, next.token, 3);
     let tokens = word & begins & eight;
+    let long = eight & ahead(eight, eight_next, 6);
 
     // An operator and up to four blanks; a quote behind that, behind a backslash, or behind a blank.
     let opened = (previous.operator | previous.blank) >> 63;
@@ -201,19 +221,30 @@ fn places(previous: &Masks, present: &Masks, next: &Masks) -> (u64, u64) {
             | back(escape, previous.escape, 1)
             | back(blank, previous.blank, 1));
     let closed = opened | previous.quote >> 63;
+    // No value has fewer than six bytes: one that a quote or a delimiter ends before that is none. What stands behind a
+    // colon may be the password of a URL, and behind `>` the text of an element, which end otherwise.
+    let cut = within_six(present.delimiter, next.delimiter);
+    let bare = back(present.space, previous.space, 1) | back(present.equals, previous.equals, 1);
+    let empty = back(present.double, previous.double, 1)
+        & within_six(present.double, next.double)
+        & !within_six(escape, next.escape);
     // A quote behind an operator opens the value; it is none.
-    let values =
-        (operator << 1 | opened) & !blank & !present.quote | (quote << 1 | closed) & !blank;
+    let values = (operator << 1 | opened) & !blank & !present.quote & !(bare & cut)
+        | (quote << 1 | closed) & !blank & !empty;
 
     // A blank, and six bytes that are none.
     let (two, two_next) = runs(!blank, !next.blank, 1);
     let four = two & ahead(two, two_next, 2);
     let six = four & ahead(two, two_next, 4);
-    let words = back(blank, previous.blank, 1) & six;
+    let words = back(blank, previous.blank, 1) & six & !(bare & cut);
 
     let (dashes, _) = runs(present.dash, next.dash, 2);
     let keys = dashes & ahead(present.dash, next.dash, 4) & ahead(word, next.word, 5);
-    (tokens, values | words | keys)
+    Picked {
+        tokens,
+        others: values | words | keys,
+        long,
+    }
 }
 
 #[cfg(all(target_family = "wasm", target_feature = "simd128"))]
@@ -225,7 +256,7 @@ use table::masks;
 pub(super) mod simd {
     use super::{BLOCK, Masks};
     use std::arch::wasm32::{
-        i8x16_bitmask, i8x16_ne, u8x16, u8x16_shr, u8x16_splat, u8x16_swizzle, u64x2, v128,
+        i8x16_bitmask, u8x16, u8x16_add, u8x16_shr, u8x16_splat, u8x16_swizzle, u64x2, v128,
         v128_and,
     };
 
@@ -267,9 +298,9 @@ pub(super) mod simd {
         0,
         0,
     ];
-    /// Second table: 1 `:=>`, 2 `"'`, 4 a backtick, 8 a backslash, 16 `%`, 32 `-`, 64 space, 128 NUL and tab.
+    /// Second table: 1 `:=>`, 2 `"'`, 4 a backtick, 8 a backslash, 16 `%`, 32 NUL and tab, 64 space, 128 `-`.
     const LOW_2: [u8; 16] = [
-        4 | 64 | 128,
+        4 | 64 | 32,
         0,
         2,
         0,
@@ -278,18 +309,18 @@ pub(super) mod simd {
         0,
         2,
         0,
-        128,
+        32,
         1,
         0,
         8,
-        1 | 32,
+        1 | 128,
         1,
         0,
     ];
     const HIGH_2: [u8; 16] = [
-        128,
+        32,
         0,
-        2 | 16 | 32 | 64,
+        2 | 16 | 128 | 64,
         1,
         0,
         8,
@@ -305,6 +336,27 @@ pub(super) mod simd {
         0,
     ];
 
+    /// Third table: delimiters by their row (1 control, 2 space to `,`, 4 `;<>`, 8 brackets, 16 a backtick), 32 `=`, 64 `"`.
+    const LOW_3: [u8; 16] = [
+        1 | 2 | 16,
+        1,
+        1 | 2 | 64,
+        1,
+        1,
+        1,
+        1 | 2,
+        1 | 2,
+        1 | 2,
+        1 | 2,
+        1,
+        4 | 8,
+        2 | 4 | 8,
+        1 | 8 | 32,
+        4,
+        0,
+    ];
+    const HIGH_3: [u8; 16] = [1, 0, 2 | 64, 4 | 32, 0, 8, 16, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+
     #[inline(always)]
     pub(in super::super) fn vector(bytes: &[u8; 16]) -> v128 {
         let word = u128::from_le_bytes(*bytes);
@@ -317,9 +369,10 @@ pub(super) mod simd {
         u8x16(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)
     }
 
+    /// The bytes that have one of the seven lower bits: what is not zero becomes negative, and the signs are gathered.
     #[inline(always)]
     fn has(classes: v128, bits: u8) -> u64 {
-        let found = i8x16_ne(v128_and(classes, u8x16_splat(bits)), u8x16_splat(0));
+        let found = u8x16_add(v128_and(classes, u8x16_splat(bits)), u8x16_splat(127));
         u64::from(i8x16_bitmask(found))
     }
 
@@ -342,11 +395,19 @@ pub(super) mod simd {
             let shift = place as u32 * 16;
             masks.word |= has(first, 7) << shift;
             masks.token |= has(first, 127) << shift;
-            masks.dash |= has(second, 32) << shift;
-            masks.blank |= has(second, 64 | 128) << shift;
-            masks.operator |= has(second, 1 | 128) << shift;
+            masks.dash |= u64::from(i8x16_bitmask(second)) << shift;
+            masks.blank |= has(second, 32 | 64) << shift;
+            masks.operator |= has(second, 1 | 32) << shift;
             masks.quote |= has(second, 2 | 4) << shift;
             masks.escape |= has(second, 8 | 16) << shift;
+            masks.space |= has(second, 64) << shift;
+            let third = v128_and(
+                u8x16_swizzle(table(LOW_3), low),
+                u8x16_swizzle(table(HIGH_3), high),
+            );
+            masks.delimiter |= has(third, 31) << shift;
+            masks.equals |= has(third, 32) << shift;
+            masks.double |= has(third, 64) << shift;
         }
         masks
     }
@@ -356,15 +417,15 @@ pub(super) mod simd {
 mod table {
     use super::{BLOCK, Masks};
 
-    /// One bit of each mask, in eight bits each: sixteen bytes are added up at a time.
-    static FLAGS: [u8; 256] = flags();
+    /// One bit of each mask; eight bytes are added up at a time.
+    static FLAGS: [[u8; 256]; 2] = flags();
 
     #[allow(clippy::indexing_slicing, reason = "run by the compiler")]
-    const fn flags() -> [u8; 256] {
-        let mut flags = [0; 256];
+    const fn flags() -> [[u8; 256]; 2] {
+        let mut flags = [[0; 256]; 2];
         let mut byte = 0;
         while byte < 256 {
-            flags[byte] = match byte as u8 {
+            flags[0][byte] = match byte as u8 {
                 b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => 1 | 2,
                 b'-' => 2 | 4,
                 b'_' | b'.' | b'/' | b'+' | b'~' => 2,
@@ -374,6 +435,14 @@ mod table {
                 0 | b'\t' => 8 | 16,
                 b'"' | b'\'' | b'`' => 32,
                 b'\\' | b'%' => 64,
+                _ => 0,
+            };
+            flags[1][byte] = match byte as u8 {
+                b' ' => 1 | 8,
+                b'=' => 2,
+                b'"' => 4 | 8,
+                0..=10 | 13 | b'&'..=b')' | b',' | b';' | b'<' | b'>' => 8,
+                b'['..=b']' | b'`' | b'{'..=b'}' => 8,
                 _ => 0,
             };
             byte += 1;
@@ -390,16 +459,22 @@ mod table {
         let mut masks = Masks::default();
         let (chunks, _) = block.as_chunks::<8>();
         for (place, chunk) in chunks.iter().enumerate() {
-            let flags = chunk.map(|b| FLAGS.get(usize::from(b)).copied().unwrap_or(0));
-            let word = u64::from_le_bytes(flags);
+            let [first, second] = FLAGS.each_ref().map(|table| {
+                let flags = chunk.map(|b| table.get(usize::from(b)).copied().unwrap_or(0));
+                u64::from_le_bytes(flags)
+            });
             let shift = place as u32 * 8;
-            masks.word |= gather(word, 0) << shift;
-            masks.token |= gather(word, 1) << shift;
-            masks.dash |= gather(word, 2) << shift;
-            masks.blank |= gather(word, 3) << shift;
-            masks.operator |= gather(word, 4) << shift;
-            masks.quote |= gather(word, 5) << shift;
-            masks.escape |= gather(word, 6) << shift;
+            masks.word |= gather(first, 0) << shift;
+            masks.token |= gather(first, 1) << shift;
+            masks.dash |= gather(first, 2) << shift;
+            masks.blank |= gather(first, 3) << shift;
+            masks.operator |= gather(first, 4) << shift;
+            masks.quote |= gather(first, 5) << shift;
+            masks.escape |= gather(first, 6) << shift;
+            masks.space |= gather(second, 0) << shift;
+            masks.equals |= gather(second, 1) << shift;
+            masks.double |= gather(second, 2) << shift;
+            masks.delimiter |= gather(second, 3) << shift;
         }
         masks
     }

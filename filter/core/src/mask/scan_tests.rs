@@ -16,15 +16,16 @@ proptest! {
         let mut walk = Walk::new(from);
         let mut places = Vec::new();
         while let Some(block) = walk.block(&text) {
-            places.extend(block.filter(|place| probe::is_worth(&text, *place)).map(|place| place.at));
+            places.extend(block.filter_map(|place| Some((place.at, probe::question(&text, place)?))));
         }
-        prop_assert!(places.windows(2).all(|pair| pair[0] < pair[1]));
-        prop_assert!(places.last().is_none_or(|&last| last < text.len()));
+        prop_assert!(places.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        prop_assert!(places.last().is_none_or(|&(last, _)| last < text.len()));
         for at in from..text.len() {
-            if probe::at(&set, &text, at, false) != Verdict::No {
-                let around = String::from_utf8_lossy(&text[at.saturating_sub(20)..(at + 20).min(text.len())]).into_owned();
-                prop_assert!(places.binary_search(&at).is_ok(), "at {at}: {around}");
-            }
+            let all = probe::at(&set, &text, at, false);
+            let asked = places.iter().find(|(place, _)| *place == at);
+            let answer = asked.map_or(Verdict::No, |&(_, question)| probe::ask(&set, &text, at, question, false));
+            let around = String::from_utf8_lossy(&text[at.saturating_sub(20)..(at + 20).min(text.len())]).into_owned();
+            prop_assert_eq!(answer, all, "at {}: {}", at, around);
         }
     }
 }

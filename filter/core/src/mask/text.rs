@@ -9,7 +9,7 @@ use super::classes::{part, run_end};
 use super::context::{LOOK_BEHIND, Verdict};
 use super::custom;
 use super::pem;
-use super::probe::{self, After, Hit};
+use super::probe::{self, After, Hit, Question};
 use super::replace::Stretch;
 use super::scan::Walk;
 use super::scrub::Scrub;
@@ -282,8 +282,8 @@ impl Text {
         let mut walk = Walk::new(self.searched);
         while let Some(block) = walk.block(&self.buffer) {
             for place in block {
-                if probe::is_worth(&self.buffer, place)
-                    && let Some(done) = self.ask(place.at, end_of_text)
+                if let Some(question) = probe::question(&self.buffer, place)
+                    && let Some(done) = self.ask(place.at, question, end_of_text)
                 {
                     return done;
                 }
@@ -301,8 +301,8 @@ impl Text {
         let mut walk = Walk::new(0);
         while let Some(block) = walk.block(text) {
             for place in block {
-                if probe::is_worth(text, place)
-                    && probe::at(&self.set, text, place.at, true) != Verdict::No
+                if let Some(question) = probe::question(text, place)
+                    && probe::ask(&self.set, text, place.at, question, true) != Verdict::No
                 {
                     return false;
                 }
@@ -313,8 +313,8 @@ impl Text {
 
     /// Asks the rules at one place. An answer ends the walk: with true where later bytes decide.
     #[inline]
-    fn ask(&mut self, at: usize, end_of_text: bool) -> Option<bool> {
-        match probe::at(&self.set, &self.buffer, at, end_of_text) {
+    fn ask(&mut self, at: usize, question: Question, end_of_text: bool) -> Option<bool> {
+        match probe::ask(&self.set, &self.buffer, at, question, end_of_text) {
             Verdict::No => None,
             Verdict::More => {
                 self.searched = at;
