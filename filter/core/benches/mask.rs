@@ -108,6 +108,8 @@ fn main() {
     );
     let tokens = samples::examples()
         .filter(|e| e.yes.iter().all(|t| !t.contains([' ', '=', ':'])))
+        // A key block has no prefix but dashes.
+        .filter(|e| e.rule != "private-key")
         .map(|e| e.rule.to_owned());
     let Some(prefixes) = set(tokens.collect()) else {
         return;

@@ -67,10 +67,17 @@ pub(super) fn credential(
     if good { Verdict::Yes(end) } else { Verdict::No }
 }
 
-/// Whether the name of a user may end with this byte, of a URL or of a command line; an empty name ends with a slash.
+/// Whether these bytes before a colon may end the name of a user, of a URL or of a command line: before the name stands a
+/// slash, a blank, a quote or an equals sign. Only a URL's may be empty.
 #[inline(always)]
-pub(super) fn may_name_user(last: u8) -> bool {
-    is(last, WORD) || matches!(last, b'/' | b'.' | b'-' | b'%' | b'+' | b'~' | b'@')
+pub(super) fn may_follow_user(last: [u8; 3]) -> bool {
+    let name = |b: u8| is(b, WORD) || matches!(b, b'.' | b'-' | b'%' | b'+' | b'~' | b'@');
+    match last {
+        [.., a] if !name(a) => a == b'/',
+        [.., b, _] if !name(b) => matches!(b, b'/' | b' ' | b'\'' | b'"' | b'='),
+        [.., c, _, _] if !name(c) => matches!(c, b'/' | b' ' | b'\'' | b'"' | b'='),
+        _ => true,
+    }
 }
 
 /// The password of a URL's user part, from `at` to the last `@` of the authority.

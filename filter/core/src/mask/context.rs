@@ -23,6 +23,8 @@ const SESSION_MAX: usize = 2048;
 const SECRET_MAX: usize = 512;
 /// Shortest value that anything is found in.
 const VALUE_MIN: usize = 6;
+/// Shortest value without quotes.
+const BARE_MIN: usize = 8;
 /// Shortest value of a service.
 const SERVICE_MIN: usize = 14;
 
@@ -185,7 +187,9 @@ pub(super) fn keyed(
             !head.contains(&b'\\') && head.iter().any(|&b| b == previous || b == b'\n')
         }
         b'>' => head.iter().any(|&b| matches!(b, b'<' | b'\n')),
-        _ => head.iter().any(|&b| is(b, DELIMITER)),
+        _ => part(text, at, text.len().min(at + BARE_MIN))
+            .iter()
+            .any(|&b| is(b, DELIMITER)),
     };
     if short {
         return Verdict::No;
@@ -334,7 +338,7 @@ fn password(value: &[u8], quote: Quote, key: Key) -> bool {
     let length = if quoted {
         VALUE_MIN..=PASSWORD_MAX
     } else {
-        8..=PASSWORD_MAX
+        BARE_MIN..=PASSWORD_MAX
     };
     let spaced = value.iter().any(|&b| is(b, SPACE));
     if !length.contains(&value.len())

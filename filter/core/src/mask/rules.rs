@@ -50,6 +50,9 @@ pub(super) enum Scan {
 /// How many [`Scan`]s there are.
 pub(super) const SCANS: usize = Scan::Secret as usize + 1;
 
+/// Those that go by what a token looks like.
+pub(super) const TOKEN_SCANS: [Scan; 3] = [Scan::AzureClientSecret, Scan::Jwt, Scan::Putty];
+
 /// What a token or a value looks like.
 pub(super) struct Shape {
     pub rule: u16,

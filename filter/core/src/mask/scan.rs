@@ -37,50 +37,18 @@ struct Masks {
     delimiter: u64,
 }
 
-/// What may begin at a place.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub at: usize,
-    /// A token: a word that goes on for eight token bytes.
-    pub token: bool,
-    /// Anything else: a value, a key block.
-    pub other: bool,
-    /// Fourteen token bytes begin here.
-    pub long: bool,
-}
-
-/// The places of one block.
+/// The places of one block, one bit each.
 pub(super) struct Block {
-    base: usize,
-    picked: Picked,
-    /// Those that are still to come.
-    left: u64,
-}
-
-/// The places of a block, one bit each.
-struct Picked {
-    tokens: u64,
-    others: u64,
-    long: u64,
-}
-
-impl Iterator for Block {
-    type Item = Place;
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<Place> {
-        if self.left == 0 {
-            return None;
-        }
-        let place = self.left.trailing_zeros();
-        self.left &= self.left - 1;
-        Some(Place {
-            at: self.base + place as usize,
-            token: self.picked.tokens >> place & 1 == 1,
-            other: self.picked.others >> place & 1 == 1,
-            long: self.picked.long >> place & 1 == 1,
-        })
-    }
+    /// Where in the text the block begins.
+    pub base: usize,
+    /// Tokens: a word that goes on for eight token bytes.
+    pub tokens: u64,
+    /// Anything else: a value, a key block.
+    pub others: u64,
+    /// Where fourteen token bytes begin.
+    pub long: u64,
+    /// Where a value without quotes would end within eight bytes.
+    pub cut: u64,
 }
 
 /// Walks over a text, block by block.
@@ -90,10 +58,12 @@ pub(super) struct Walk {
     next: Masks,
     previous: Masks,
     started: bool,
+    /// Whether values and key blocks are looked for, or tokens alone.
+    values: bool,
 }
 
 impl Walk {
-    pub(super) fn new(from: usize) -> Self {
+    pub(super) fn new(from: usize, values: bool) -> Self {
         Self {
             base: from,
             next: Masks::default(),
@@ -108,6 +78,7 @@ impl Walk {
                 ..Masks::default()
             },
             started: false,
+            values,
         }
     }
 
@@ -115,15 +86,34 @@ impl Walk {
     /// as if it were there, and the last few places are given all.
     #[inline]
     pub(super) fn block(&mut self, text: &[u8]) -> Option<Block> {
+        if self.values {
+            self.next_block::<true>(text)
+        } else {
+            self.next_block::<false>(text)
+        }
+    }
+
+    #[inline(always)]
+    fn next_block<const VALUES: bool>(&mut self, text: &[u8]) -> Option<Block> {
         loop {
             let left = text.len().checked_sub(self.base).filter(|left| *left > 0)?;
             if !self.started {
-                self.next = block(text, self.base);
+                self.next = block::<VALUES>(text, self.base);
                 self.started = true;
             }
-            let after = block(text, self.base + BLOCK);
+            let after = block::<VALUES>(text, self.base + BLOCK);
             let present = std::mem::replace(&mut self.next, after);
-            let mut picked = places(&self.previous, &present, &after);
+            let mut places = Block {
+                base: self.base,
+                tokens: 0,
+                others: 0,
+                long: 0,
+                cut: 0,
+            };
+            tokens(&self.previous, &present, &after, &mut places);
+            if VALUES {
+                others(&self.previous, &present, &after, &mut places);
+            }
             if left < BLOCK + LAST {
                 let last = match left.checked_sub(LAST) {
                     Some(from) if from >= BLOCK => 0,
@@ -131,15 +121,15 @@ impl Walk {
                     None => !0,
                 };
                 let there = if left < BLOCK { !(!0 << left) } else { !0 };
-                picked.tokens = (picked.tokens | last) & there;
-                picked.others = (picked.others | last) & there;
+                places.tokens = (places.tokens | last) & there;
+                if VALUES {
+                    places.others = (places.others | last) & there;
+                }
             }
-            let base = self.base;
             self.previous = present;
             self.base += BLOCK;
-            let left = picked.tokens | picked.others;
-            if left != 0 {
-                return Some(Block { base, picked, left });
+            if places.tokens | places.others != 0 {
+                return Some(places);
             }
         }
     }
@@ -147,16 +137,16 @@ impl Walk {
 
 /// The masks of the block at `from`. Behind the end of the text stands what goes on with any word.
 #[inline(always)]
-fn block(text: &[u8], from: usize) -> Masks {
+fn block<const VALUES: bool>(text: &[u8], from: usize) -> Masks {
     let rest = text.get(from..).unwrap_or_default();
     match rest.first_chunk() {
-        Some(block) => masks(block),
+        Some(block) => masks::<VALUES>(block),
         None => {
             let mut block = [b'a'; BLOCK];
             for (slot, b) in block.iter_mut().zip(rest) {
                 *slot = *b;
             }
-            masks(&block)
+            masks::<VALUES>(&block)
         }
     }
 }
@@ -185,30 +175,38 @@ fn runs(present: u64, next: u64, doublings: u32) -> (u64, u64) {
     (present, next)
 }
 
-/// Where one of the next six bytes is in the mask.
+/// Where one of the next `2^doublings` bytes is in the mask.
 #[inline(always)]
-fn within_six(present: u64, next: u64) -> u64 {
-    let (two, two_next) = (present | ahead(present, next, 1), next | next >> 1);
-    let (four, four_next) = (two | ahead(two, two_next, 2), two_next | two_next >> 2);
-    four | ahead(four, four_next, 2)
+fn soon(present: u64, next: u64, doublings: u32) -> u64 {
+    let (none, _) = runs(!present, !next, doublings);
+    !none
+}
+
+/// Where a token may begin: at a word, or behind an escape (`\n`, `%3D`) that a word goes on from.
+#[inline(always)]
+fn tokens(previous: &Masks, present: &Masks, next: &Masks, places: &mut Block) {
+    let Masks {
+        word,
+        token,
+        escape,
+        ..
+    } = *present;
+    let begins = !back(word, previous.word, 1)
+        | back(escape, previous.escape, 2)
+        | back(escape, previous.escape, 3);
+    let (eight, eight_next) = runs(token, next.token, 3);
+    places.tokens = word & begins & eight;
+    places.long = eight & ahead(eight, eight_next, 6);
 }
 
 #[inline(always)]
-fn places(previous: &Masks, present: &Masks, next: &Masks) -> Picked {
+fn others(previous: &Masks, present: &Masks, next: &Masks, places: &mut Block) {
     let Masks {
         word,
         blank,
         escape,
         ..
     } = *present;
-    // A word begins, or goes on behind an escape (`\n`, `%3D`).
-    let begins = !back(word, previous.word, 1)
-        | back(escape, previous.escape, 2)
-        | back(escape, previous.escape, 3);
-    let (eight, eight_next) = runs(present.token, next.token, 3);
-    let tokens = word & begins & eight;
-    let long = eight & ahead(eight, eight_next, 6);
-
     // An operator and up to four blanks; a quote behind that, behind a backslash, or behind a blank.
     let opened = (previous.operator | previous.blank) >> 63;
     let mut operator = present.operator;
@@ -221,30 +219,24 @@ fn places(previous: &Masks, present: &Masks, next: &Masks) -> Picked {
             | back(escape, previous.escape, 1)
             | back(blank, previous.blank, 1));
     let closed = opened | previous.quote >> 63;
-    // No value has fewer than six bytes: one that a quote or a delimiter ends before that is none. What stands behind a
-    // colon may be the password of a URL, and behind `>` the text of an element, which end otherwise.
-    let cut = within_six(present.delimiter, next.delimiter);
+    // A value without quotes has eight bytes at least, one with quotes six. What stands behind a colon may be the password
+    // of a URL, and behind `>` the text of an element, which end otherwise.
+    places.cut = soon(present.delimiter, next.delimiter, 3);
     let bare = back(present.space, previous.space, 1) | back(present.equals, previous.equals, 1);
-    let empty = back(present.double, previous.double, 1)
-        & within_six(present.double, next.double)
-        & !within_six(escape, next.escape);
+    let over = soon(present.double, next.double, 2);
+    let over = over | ahead(over, soon(next.double, 0, 2), 2);
+    let empty = back(present.double, previous.double, 1) & over & !soon(escape, next.escape, 3);
     // A quote behind an operator opens the value; it is none.
-    let values = (operator << 1 | opened) & !blank & !present.quote & !(bare & cut)
+    let values = (operator << 1 | opened) & !blank & !present.quote & !(bare & places.cut)
         | (quote << 1 | closed) & !blank & !empty;
 
-    // A blank, and six bytes that are none.
-    let (two, two_next) = runs(!blank, !next.blank, 1);
-    let four = two & ahead(two, two_next, 2);
-    let six = four & ahead(two, two_next, 4);
-    let words = back(blank, previous.blank, 1) & six & !(bare & cut);
+    // A word of at least eight bytes behind a blank.
+    let (eight, _) = runs(!blank, !next.blank, 3);
+    let words = back(blank, previous.blank, 1) & eight & !(bare & places.cut);
 
     let (dashes, _) = runs(present.dash, next.dash, 2);
     let keys = dashes & ahead(present.dash, next.dash, 4) & ahead(word, next.word, 5);
-    Picked {
-        tokens,
-        others: values | words | keys,
-        long,
-    }
+    places.others = values | words | keys;
 }
 
 #[cfg(all(target_family = "wasm", target_feature = "simd128"))]
@@ -377,7 +369,7 @@ pub(super) mod simd {
     }
 
     #[inline(always)]
-    pub(super) fn masks(block: &[u8; BLOCK]) -> Masks {
+    pub(super) fn masks<const VALUES: bool>(block: &[u8; BLOCK]) -> Masks {
         let mut masks = Masks::default();
         let (chunks, _) = block.as_chunks::<16>();
         for (place, chunk) in chunks.iter().enumerate() {
@@ -388,18 +380,21 @@ pub(super) mod simd {
                 u8x16_swizzle(table(LOW), low),
                 u8x16_swizzle(table(HIGH), high),
             );
+            let shift = place as u32 * 16;
+            masks.word |= has(first, 7) << shift;
+            masks.token |= has(first, 127) << shift;
             let second = v128_and(
                 u8x16_swizzle(table(LOW_2), low),
                 u8x16_swizzle(table(HIGH_2), high),
             );
-            let shift = place as u32 * 16;
-            masks.word |= has(first, 7) << shift;
-            masks.token |= has(first, 127) << shift;
+            masks.escape |= has(second, 8 | 16) << shift;
+            if !VALUES {
+                continue;
+            }
             masks.dash |= u64::from(i8x16_bitmask(second)) << shift;
             masks.blank |= has(second, 32 | 64) << shift;
             masks.operator |= has(second, 1 | 32) << shift;
             masks.quote |= has(second, 2 | 4) << shift;
-            masks.escape |= has(second, 8 | 16) << shift;
             masks.space |= has(second, 64) << shift;
             let third = v128_and(
                 u8x16_swizzle(table(LOW_3), low),
@@ -451,7 +446,7 @@ mod table {
     }
 
     #[inline]
-    pub(super) fn masks(block: &[u8; BLOCK]) -> Masks {
+    pub(super) fn masks<const VALUES: bool>(block: &[u8; BLOCK]) -> Masks {
         // Eight bytes' flags as one word; multiplying gathers one flag of each byte into the top byte.
         let gather = |word: u64, bit: u32| {
             ((word >> bit & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080)) >> 56
@@ -466,11 +461,14 @@ mod table {
             let shift = place as u32 * 8;
             masks.word |= gather(first, 0) << shift;
             masks.token |= gather(first, 1) << shift;
+            masks.escape |= gather(first, 6) << shift;
+            if !VALUES {
+                continue;
+            }
             masks.dash |= gather(first, 2) << shift;
             masks.blank |= gather(first, 3) << shift;
             masks.operator |= gather(first, 4) << shift;
             masks.quote |= gather(first, 5) << shift;
-            masks.escape |= gather(first, 6) << shift;
             masks.space |= gather(second, 0) << shift;
             masks.equals |= gather(second, 1) << shift;
             masks.double |= gather(second, 2) << shift;

@@ -2,7 +2,7 @@
 
 use super::custom::{self, Custom};
 use super::replace::Replacement;
-use super::rules::{RULES, SCANS, Scan};
+use super::rules::{RULES, SCANS, Scan, Shape, TOKEN_SCANS, VALUES};
 use sha2::{Digest, Sha256};
 
 /// Position of a rule: the built-in rules, then the scrubbed literals, then the custom rules.
@@ -41,6 +41,8 @@ pub struct MaskSet {
     enabled: Vec<bool>,
     /// The rules that have a reader of their own, by their [`Scan`].
     scans: [Option<RuleIndex>; SCANS],
+    /// Whether a rule goes by anything else than what a token looks like.
+    values: bool,
     pub(super) custom: Vec<Custom>,
     allowed: Vec<[u8; 32]>,
     pub(super) replacement: Replacement,
@@ -138,9 +140,15 @@ impl MaskSet {
                 *slot = Some(index);
             }
         }
+        let of_value = |shape: &Shape| enabled.get(usize::from(shape.rule)) == Some(&true);
+        let of_token = |place: usize| TOKEN_SCANS.iter().any(|&scan| scan as usize == place);
+        let read = (0..)
+            .zip(&scans)
+            .any(|(place, rule)| rule.is_some() && !of_token(place));
         Self {
             enabled: enabled.to_vec(),
             scans,
+            values: read || VALUES.iter().any(of_value),
             custom,
             allowed: config.allowed.clone(),
             replacement: config.replacement.clone(),
@@ -154,6 +162,12 @@ impl MaskSet {
             .get(usize::from(rule))
             .copied()
             .unwrap_or(false)
+    }
+
+    /// Whether a rule goes by what stands before a value, or by the dashes of a key block.
+    #[inline]
+    pub(super) fn has_values(&self) -> bool {
+        self.values
     }
 
     /// Whether a value is on the list of those that are no secrets.

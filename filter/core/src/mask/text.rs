@@ -279,12 +279,10 @@ impl Text {
     /// Goes from place to place; stops at the end of what has come (true), at a place that later bytes decide (true), or
     /// where a mode begins (false).
     fn search_words(&mut self, end_of_text: bool) -> bool {
-        let mut walk = Walk::new(self.searched);
+        let mut walk = Walk::new(self.searched, self.set.has_values());
         while let Some(block) = walk.block(&self.buffer) {
-            for place in block {
-                if let Some(question) = probe::question(&self.buffer, place)
-                    && let Some(done) = self.ask(place.at, question, end_of_text)
-                {
+            for (at, question) in probe::questions(&self.buffer, &block) {
+                if let Some(done) = self.ask(at, question, end_of_text) {
                     return done;
                 }
             }
@@ -298,12 +296,10 @@ impl Text {
         if !self.set.custom.is_empty() || self.scrub.as_ref().is_some_and(|s| s.is_in(text)) {
             return false;
         }
-        let mut walk = Walk::new(0);
+        let mut walk = Walk::new(0, self.set.has_values());
         while let Some(block) = walk.block(text) {
-            for place in block {
-                if let Some(question) = probe::question(text, place)
-                    && probe::ask(&self.set, text, place.at, question, true) != Verdict::No
-                {
+            for (at, question) in probe::questions(text, &block) {
+                if probe::ask(&self.set, text, at, question, true) != Verdict::No {
                     return false;
                 }
             }
