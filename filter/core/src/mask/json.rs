@@ -116,22 +116,16 @@ impl Json {
         self.last.clear();
     }
 
-    /// Up to and with the quote that opens a string.
+    /// Up to and with the quote that opens a string, which is more than plain.
     fn outside<'a>(&mut self, chunk: &'a [u8], out: &mut Vec<u8>, tally: &mut Tally) -> &'a [u8] {
+        // Most strings are plain and come whole: nothing to hold, and nothing found.
+        let plain = if self.bare_open { 0 } else { self.plain(chunk) };
+        let (plain, chunk) = chunk.split_at(plain);
+        out.extend_from_slice(plain);
         let quote = chunk.iter().position(|&b| b == b'"');
-        let (outside, rest) = chunk.split_at(quote.unwrap_or(chunk.len()));
-        self.note_structure(outside);
-        let plain = if self.bare_open {
-            0
-        } else {
-            outside
-                .iter()
-                .position(|&b| !is(b, STRUCTURE))
-                .unwrap_or(outside.len())
-        };
-        let (structure, text) = outside.split_at(plain);
-        out.extend_from_slice(structure);
+        let (text, rest) = chunk.split_at(quote.unwrap_or(chunk.len()));
         if !text.is_empty() {
+            self.note_structure(text);
             if !self.bare_open {
                 self.bare.restart(&[]);
                 self.bare_open = true;
@@ -142,23 +136,6 @@ impl Json {
         let Some((quote, rest)) = rest.split_first() else {
             return &[];
         };
-        if !self.bare_open && !self.key_says(rest) {
-            // Most strings are plain and come whole: nothing to hold, and nothing found.
-            let most = if self.encoded { HEAD } else { WHOLE_MAX };
-            let window = rest.get(..most).unwrap_or(rest);
-            let end = window.iter().position(|&b| b == b'"' || b == b'\\');
-            if let Some((string, [b'"', after @ ..])) = end.map(|end| rest.split_at(end))
-                && (string.len() < self.short || self.bare.is_clean(string))
-            {
-                out.push(*quote);
-                out.extend_from_slice(string);
-                out.push(b'"');
-                self.last.clear();
-                self.last
-                    .extend_from_slice(string.get(..KEY_MAX).unwrap_or(string));
-                return after;
-            }
-        }
         if self.bare_open {
             // Not JSON, perhaps: `password = "…"` in some other notation.
             let mut context = self.bare.tail().to_vec();
@@ -184,8 +161,43 @@ impl Json {
         rest
     }
 
+    /// How much at the beginning is structure and whole strings without escapes in which nothing is found. What follows is
+    /// another string, or text outside of strings.
+    fn plain(&mut self, chunk: &[u8]) -> usize {
+        let mut done = 0;
+        loop {
+            let rest = chunk.get(done..).unwrap_or_default();
+            let structure = rest
+                .iter()
+                .position(|&b| !is(b, STRUCTURE))
+                .unwrap_or(rest.len());
+            let (structure, rest) = rest.split_at(structure);
+            self.note_structure(structure);
+            done += structure.len();
+            let Some((b'"', rest)) = rest.split_first() else {
+                return done;
+            };
+            if self.name_says(rest) {
+                return done;
+            }
+            let most = if self.encoded { HEAD } else { WHOLE_MAX };
+            let window = rest.get(..most).unwrap_or(rest);
+            let end = window.iter().position(|&b| b == b'"' || b == b'\\');
+            let Some((string, [b'"', ..])) = end.map(|end| rest.split_at(end)) else {
+                return done;
+            };
+            if string.len() >= self.short && !self.bare.is_clean(rest, string.len()) {
+                return done;
+            }
+            self.last.clear();
+            self.last
+                .extend_from_slice(string.get(..KEY_MAX).unwrap_or(string));
+            done += string.len() + 2;
+        }
+    }
+
     /// Whether the key before the string that begins with `rest` gives it a context, which is then in `key`.
-    fn key_says(&mut self, rest: &[u8]) -> bool {
+    fn name_says(&mut self, rest: &[u8]) -> bool {
         if !std::mem::take(&mut self.named) {
             return !self.key.is_empty();
         }
@@ -204,10 +216,10 @@ impl Json {
         for b in outside {
             match b {
                 b':' => {
-                    self.name.clone_from(&self.last);
+                    std::mem::swap(&mut self.name, &mut self.last);
                     self.key.clear();
                     self.named = true;
-                    self.path.name(&self.last);
+                    self.path.name(&self.name);
                     self.encoded = encoded::may_hold(&self.name);
                 }
                 b'[' => self.path.open(true),

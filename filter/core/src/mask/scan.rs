@@ -82,26 +82,26 @@ impl Walk {
         }
     }
 
-    /// The places of the next block that has any; `None` behind the last. Near the end of the text what may follow counts
-    /// as if it were there, and the last few places are given all.
+    /// The places of the next block that has any; `None` behind the last. The text ends at `end`, and what is behind that is
+    /// not looked at. Near the end what may follow counts as if it were there, and the last few places are given all.
     #[inline]
-    pub(super) fn block(&mut self, text: &[u8]) -> Option<Block> {
+    pub(super) fn block(&mut self, text: &[u8], end: usize) -> Option<Block> {
         if self.values {
-            self.next_block::<true>(text)
+            self.next_block::<true>(text, end)
         } else {
-            self.next_block::<false>(text)
+            self.next_block::<false>(text, end)
         }
     }
 
     #[inline(always)]
-    fn next_block<const VALUES: bool>(&mut self, text: &[u8]) -> Option<Block> {
+    fn next_block<const VALUES: bool>(&mut self, text: &[u8], end: usize) -> Option<Block> {
         loop {
-            let left = text.len().checked_sub(self.base).filter(|left| *left > 0)?;
+            let left = end.checked_sub(self.base).filter(|left| *left > 0)?;
             if !self.started {
-                self.next = block::<VALUES>(text, self.base);
+                self.next = block::<VALUES>(text, self.base, end);
                 self.started = true;
             }
-            let after = block::<VALUES>(text, self.base + BLOCK);
+            let after = block::<VALUES>(text, self.base + BLOCK, end);
             let present = std::mem::replace(&mut self.next, after);
             let mut places = Block {
                 base: self.base,
@@ -137,9 +137,13 @@ impl Walk {
 
 /// The masks of the block at `from`. Behind the end of the text stands what goes on with any word.
 #[inline(always)]
-fn block<const VALUES: bool>(text: &[u8], from: usize) -> Masks {
+fn block<const VALUES: bool>(text: &[u8], from: usize, end: usize) -> Masks {
+    let left = end.saturating_sub(from);
+    if left == 0 {
+        return Masks::default().until(0);
+    }
     let rest = text.get(from..).unwrap_or_default();
-    match rest.first_chunk() {
+    let masks = match rest.first_chunk() {
         Some(block) => masks::<VALUES>(block),
         None => {
             let mut block = [b'a'; BLOCK];
@@ -147,6 +151,32 @@ fn block<const VALUES: bool>(text: &[u8], from: usize) -> Masks {
                 *slot = *b;
             }
             masks::<VALUES>(&block)
+        }
+    };
+    if left < BLOCK {
+        masks.until(left)
+    } else {
+        masks
+    }
+}
+
+impl Masks {
+    /// As if a word went on from `end`.
+    #[inline]
+    fn until(self, end: usize) -> Self {
+        let there = !(!0 << end);
+        Self {
+            word: self.word | !there,
+            token: self.token | !there,
+            dash: self.dash & there,
+            blank: self.blank & there,
+            space: self.space & there,
+            operator: self.operator & there,
+            equals: self.equals & there,
+            quote: self.quote & there,
+            double: self.double & there,
+            escape: self.escape & there,
+            delimiter: self.delimiter & there,
         }
     }
 }

@@ -280,7 +280,7 @@ impl Text {
     /// where a mode begins (false).
     fn search_words(&mut self, end_of_text: bool) -> bool {
         let mut walk = Walk::new(self.searched, self.set.has_values());
-        while let Some(block) = walk.block(&self.buffer) {
+        while let Some(block) = walk.block(&self.buffer, self.buffer.len()) {
             for (at, question) in probe::questions(&self.buffer, &block) {
                 if let Some(done) = self.ask(at, question, end_of_text) {
                     return done;
@@ -291,13 +291,15 @@ impl Text {
         true
     }
 
-    /// Whether nothing is found in a whole text without context. What is told by `false` may still turn out to be clean.
-    pub(super) fn is_clean(&self, text: &[u8]) -> bool {
+    /// Whether nothing is found in a whole text without context, the first `end` of these bytes. What is told by `false` may
+    /// still turn out to be clean.
+    pub(super) fn is_clean(&self, bytes: &[u8], end: usize) -> bool {
+        let text = part(bytes, 0, end);
         if !self.set.custom.is_empty() || self.scrub.as_ref().is_some_and(|s| s.is_in(text)) {
             return false;
         }
         let mut walk = Walk::new(0, self.set.has_values());
-        while let Some(block) = walk.block(text) {
+        while let Some(block) = walk.block(bytes, end) {
             for (at, question) in probe::questions(text, &block) {
                 if probe::ask(&self.set, text, at, question, true) != Verdict::No {
                     return false;
