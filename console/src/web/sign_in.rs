@@ -55,6 +55,7 @@ struct GoOn {
 pub(super) struct CameBack {
     code: String,
     state: String,
+    iss: String,
     error: String,
     error_description: String,
 }
@@ -137,6 +138,9 @@ pub(super) async fn finish(
         }
         Err(error) => return page_error(&error),
     };
+    if let Err(trouble) = provider.sent(&back.iss) {
+        return refused(&trouble);
+    }
     if !back.error.is_empty() {
         let said = shown_line(&format!("{} {}", back.error, back.error_description));
         let text = format!("The identity provider refused: {}", said.trim());

@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::common::certified::{Certified, SECRET};
 use super::common::provider::Provider;
 use super::common::{Answer, asking, question, read, record};
 use super::{HOSTILE, Stage};
@@ -296,4 +297,60 @@ fn a_reviewer_signs_in_with_the_organisation_and_lands_on_the_request() {
     complaints.retain(|line| !line.contains("/session"));
     assert_eq!(complaints, Vec::<String>::new());
     drop(provider);
+}
+
+#[test]
+fn a_reviewer_signs_in_at_a_certified_provider_decides_and_signs_out() {
+    let mut provider = None;
+    let stage = Stage::set_with(|console| {
+        provider = Certified::start(&console.app.public_url);
+        match &provider {
+            Some(provider) => console.with_settings_and(&provider.settings(), SECRET),
+            None => console,
+        }
+    });
+    let (Some(stage), Some(provider)) = (stage, provider) else {
+        return;
+    };
+    let sign_out = "document.querySelector('form.who').requestSubmit()";
+    stage.browser.run(sign_out);
+    let signed_out = "return location.pathname === '/sign-in'";
+    stage.browser.until(signed_out);
+    stage.go(&stage.approval);
+    stage.browser.until(signed_out);
+    let to_the_provider = "document.querySelector('a.button.primary').click()";
+    stage.browser.run(to_the_provider);
+    let there = format!("return location.origin === '{}'", provider.url);
+    stage.browser.until(&there);
+    stage
+        .browser
+        .until("return !!document.querySelector('input[name=login]')");
+    stage.browser.run("const f = document.forms[0]; f.elements.login.value = 'u-grace'; f.elements.password.value = 'x'; f.submit()");
+    stage
+        .browser
+        .until("return document.querySelector('input[name=prompt]')?.value === 'consent'");
+    stage.browser.run("document.forms[0].submit()");
+    let on_the_page = format!("return location.pathname === '{}'", stage.approval);
+    stage.browser.until(&on_the_page);
+    let who = "return document.querySelector('.who').innerText";
+    assert!(stage.text(who).contains("grace"));
+    stage.browser.press("a");
+    stage
+        .browser
+        .until("return location.pathname === '/approvals'");
+    let card = stage.text("return document.querySelector('#pending article.card').innerText");
+    assert!(
+        card.contains("1 of 2 from group platform-leads (grace)"),
+        "{card}"
+    );
+    stage.browser.run(sign_out);
+    stage.browser.until(signed_out);
+    stage.go("/approvals");
+    stage.browser.until(signed_out);
+    // The provider knows her still: one click, and nothing to fill in.
+    stage.browser.run(to_the_provider);
+    stage
+        .browser
+        .until("return location.pathname === '/approvals' && !!document.querySelector('.who')");
+    assert!(stage.text(who).contains("grace"));
 }
