@@ -180,7 +180,7 @@ async fn wait(app: &App, asked: Asked) -> Result<Standing, StoreError> {
 
 /// How many requests of the identity may wait: as many as the gateway and the console both say.
 fn most_pending(app: &App, question: &Question) -> u32 {
-    let here = app.settings.approvals.limits.pending_per_identity;
+    let here = app.settings().approvals.limits.pending_per_identity;
     here.min(question.approval.open.unwrap_or(u32::MAX))
 }
 

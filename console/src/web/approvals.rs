@@ -114,7 +114,7 @@ pub(super) async fn list(State(app): State<App>, session: SignedIn) -> Response 
                     ApprovalState::Consumed,
                     ApprovalState::Expired,
                 ];
-                let authority = Authority::of(c, now, &app2.settings.approvals, person)?;
+                let authority = Authority::of(c, now, &app2.settings().approvals, person)?;
                 let mut recent = approvals::list(c, now, &settled, RECENT)?;
                 recent.retain(|approval| is_shown(&app2, &authority, approval));
                 Ok(recent)
@@ -168,7 +168,7 @@ async fn waiting(app: &App, person: &Person) -> Result<(Authority, Vec<Approval>
     let (app2, now, person) = (app.clone(), app.clock.now(), person.clone());
     app.store
         .read(move |c| {
-            let authority = Authority::of(c, now, &app2.settings.approvals, person)?;
+            let authority = Authority::of(c, now, &app2.settings().approvals, person)?;
             let mut waiting = approvals::list(c, now, &[ApprovalState::Pending], PENDING)?;
             waiting.retain(|approval| is_shown(&app2, &authority, approval));
             Ok((authority, waiting))
@@ -268,7 +268,7 @@ pub(super) async fn one(
         let found = app
             .store
             .read(move |c| {
-                let authority = Authority::of(c, now, &app2.settings.approvals, person)?;
+                let authority = Authority::of(c, now, &app2.settings().approvals, person)?;
                 let found = approvals::find(c, &id)?;
                 let Some(approval) = found.filter(|one| is_shown(&app2, &authority, one)) else {
                     return Ok(None);
@@ -385,7 +385,7 @@ pub(super) async fn take_decision(
     let now = app.clock.now();
     let id = id.to_owned();
     let reason = reason.trim().to_owned();
-    let settings = app.settings.clone();
+    let settings = app.settings();
     let decided = app
         .store
         .write(move |c| {

@@ -298,6 +298,16 @@ pub(super) fn warnings(app: &App, health: &Health, now: Millis) -> Vec<Warning> 
             "Searches do not find the newest {} records yet.",
             count(health.position.behind())
         ),
+    if let Some(untaken) = app.in_force.untaken() {
+        let since = untaken.since.map(readable).unwrap_or_default();
+        let why = untaken.why.replace('\n', "; ");
+        let text = format!(
+            "The settings that were read at {} UTC were not taken: {}. Those from {since} stay in force.",
+            readable(untaken.at),
+            shown_line(&why)
+        );
+        warn(true, text, None);
+    }
         None,
     );
     warnings
