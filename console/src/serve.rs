@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::approvals::{book, others};
+use crate::approvals::{book, limited, others};
 use crate::cli::PUBLIC_URL;
 use crate::clock::Clock;
 use crate::data_folder::{self, DataFolder, Kind, Where};
@@ -258,7 +258,10 @@ async fn expire_tickets(app: App) {
     loop {
         tokio::time::sleep(EXPIRY).await;
         let now = app.clock.now();
-        let work = move |c: &Connection| Ok(book::expire(c, now)? + others::forget_lost(c, now)?);
+        let work = move |c: &Connection| {
+            let ended = book::expire(c, now)? + others::forget_lost(c, now)?;
+            Ok(ended + limited::record(c, now)?)
+        };
         match app.store.write(work).await {
             Ok(0) => {}
             Ok(_) => app.announce(),
@@ -284,8 +287,6 @@ async fn delete_old(app: App, keep: Keep) {
     }
 }
 
-/// The signals that ask the console to end; from here on they do not kill it.
-fn signals() -> Result<[Signal; 2], Failure> {
 /// Reads the settings anew whenever it is told to. A file with an error changes nothing.
 async fn read_again(app: App, path: PathBuf, mut told: Signal) {
     while told.recv().await.is_some() {
@@ -309,19 +310,21 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// The signals that ask the console to end; from here on they do not kill it.
+fn signals() -> Result<[Signal; 2], Failure> {
     Ok([
         caught(SignalKind::interrupt())?,
         caught(SignalKind::terminate())?,
     ])
 }
 
-fn gateway_key() -> Result<Secret, Failure> {
-    let remedy = format!(
-        "Make one with `openssl rand -hex 32` and set it as {GATEWAY_KEY} for the console and for Envoy."
 fn caught(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::plain(format!("no signal handler: {error}")))
 }
 
+fn gateway_key() -> Result<Secret, Failure> {
+    let remedy = format!(
+        "Make one with `openssl rand -hex 32` and set it as {GATEWAY_KEY} for the console and for Envoy."
     );
     let key = std::env::var(GATEWAY_KEY).unwrap_or_default();
     if key.is_empty() {

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Question, State, Step, others};
+use super::{Question, State, Step, limited, others};
 use crate::clock::Millis;
 use crate::ledger::approval::{self, append_step};
 use crate::notify::outbox;
@@ -119,10 +119,10 @@ pub fn ask(
 ) -> Result<Standing, StoreError> {
     expire(c, now)?;
     let Some(open) = find_open(c, &question.fingerprint)? else {
-        if pending_of(c, &question.identity.subject)? >= caller.most_pending {
-            return Ok(Standing::TooMany {
-                most: caller.most_pending,
-            });
+        let most = caller.most_pending;
+        if pending_of(c, &question.identity.subject)? >= most {
+            limited::count(c, now, question, &caller.exchange, most)?;
+            return Ok(Standing::TooMany { most });
         }
         let id = random_id()?;
         let expires_at = question.ticket_end(now);
@@ -388,6 +388,11 @@ pub(super) fn note_with(
     text: Option<&str>,
     detail: Option<&Value>,
 ) -> Result<(), StoreError> {
+    let newest = match exchange {
+        None => newest_exchange(c, approval)?,
+        Some(_) => None,
+    };
+    let exchange = exchange.or(newest.as_deref());
     let entry = append_step(
         c,
         now,
@@ -415,4 +420,14 @@ pub(super) fn note_with(
     ])?;
     outbox::put(c, approval, step, now)?;
     others::tell_changed(c, approval)
+}
+
+/// What a step of nobody's call is about: the exchange that asked, or joined last.
+fn newest_exchange(c: &Connection, approval: &str) -> Result<Option<String>, StoreError> {
+    Ok(c.prepare_cached(
+        "SELECT exchange FROM approval_events WHERE approval = ?1 AND exchange IS NOT NULL
+         ORDER BY id DESC LIMIT 1",
+    )?
+    .query_row([approval], |row| row.get(0))
+    .optional()?)
 }

@@ -21,6 +21,7 @@ pub mod demand;
 pub mod desk;
 pub mod endpoint;
 pub mod grpc;
+pub mod limited;
 pub mod others;
 pub mod question;
 pub mod words;
@@ -123,6 +124,23 @@ pub enum Step {
 }
 
 impl Step {
+    /// Every step.
+    pub const ALL: [Self; 13] = [
+        Self::Asked,
+        Self::Joined,
+        Self::Ticket,
+        Self::Gone,
+        Self::Notified,
+        Self::NotNotified,
+        Self::Seen,
+        Self::Approved,
+        Self::BrokeGlass,
+        Self::Refused,
+        Self::Repeated,
+        Self::Consumed,
+        Self::Expired,
+    ];
+
     /// The word for it in the database and in the API.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -15,8 +15,10 @@ use super::App;
 use super::auth::SignedIn;
 use super::card::{Card, Group, grouped};
 use super::context::{Context, context};
+use super::health::beyond;
 use super::page::{Frame, message, page_error, render, stale_form};
 use super::text::{self, capital, shown_line};
+use crate::approvals::limited::{self, Limited};
 use crate::approvals::{
     self, Approval, Authority, Choice, DecisionRefused, Event, State as ApprovalState, Step, book,
     decide,
@@ -39,6 +41,8 @@ struct ListPage {
     frame: Frame,
     list: Vec<Group>,
     recent: Vec<Line>,
+    /// Who asked for more than may wait.
+    beyond: Vec<String>,
 }
 
 /// The pending requests alone, for the script that keeps the page live.
@@ -105,7 +109,7 @@ pub(super) async fn list(State(app): State<App>, session: SignedIn) -> Response 
     let load = async {
         let now = app.clock.now();
         let (app2, person) = (app.clone(), session.0.person.clone());
-        let recent = app
+        let (recent, limited) = app
             .store
             .read(move |c| {
                 let settled = [
@@ -117,13 +121,21 @@ pub(super) async fn list(State(app): State<App>, session: SignedIn) -> Response 
                 let authority = Authority::of(c, now, &app2.settings().approvals, person)?;
                 let mut recent = approvals::list(c, now, &settled, RECENT)?;
                 recent.retain(|approval| is_shown(&app2, &authority, approval));
-                Ok(recent)
+                Ok((recent, limited::recent(c, now)?))
             })
             .await?;
+        // Whose requests somebody decides is his to know; all of it, if he may read the trail.
+        let (_, waiting) = waiting(&app, &session.0.person).await?;
+        let all = app.rights.reads_trail(&session.0.person);
+        let his = |one: &&Limited| {
+            let mut asked = waiting.iter().chain(&recent);
+            all || asked.any(|approval| approval.question.identity.subject == one.subject)
+        };
         Ok(ListPage {
             frame: Frame::new(&app, &session.0, "approvals", "Approvals").await?,
             list: groups(&app, &session.0.person, true).await?,
             recent: recent.iter().map(Line::new).collect(),
+            beyond: limited.iter().filter(his).map(beyond).collect(),
         })
     };
     match load.await {
@@ -298,7 +310,7 @@ pub(super) async fn one(
             context,
             repo: shown_line(approval.question.repo().unwrap_or_default()),
             earlier: earlier.iter().map(Line::new).collect(),
-            events: events.into_iter().map(EventLine::new).collect(),
+            events: lines(events),
             facts: facts(&approval),
         }))
     };
@@ -471,6 +483,21 @@ impl Line {
             at: readable(at),
         }
     }
+}
+
+/// The steps; each exchange is named where it is first heard of.
+fn lines(events: Vec<Event>) -> Vec<EventLine> {
+    let mut about = None;
+    let mut lines = Vec::new();
+    for mut event in events {
+        let known = event.exchange == about;
+        about.clone_from(&event.exchange);
+        if known {
+            event.exchange = None;
+        }
+        lines.push(EventLine::new(event));
+    }
+    lines
 }
 
 impl EventLine {
