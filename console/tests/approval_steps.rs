@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::Router;
 use axum::http::{Method, StatusCode};
 use common::trail::{Trail, verify_folder};
-use common::{Console, asking, question};
+use common::{Console, asking, batch, question, record};
 use countersign::approvals::{Step, book, limited};
 use countersign::notify::deliver::round;
 use serde_json::{Value, json};
@@ -102,6 +102,18 @@ async fn each_step_names_its_approval_and_its_exchange() {
     let alone = json!({"reason": "the shop is down", "break_glass": true});
     let answer = console.api(Method::POST, &path, &grace, alone).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    // Asked under a policy that its gateway has replaced.
+    asked(&console, 4, "gw0-4").await;
+    let fresh = record(
+        "countersign.policy",
+        &json!({"countersign.policy.digest": "ef", "countersign.policy.document": "{}",
+            "countersign.worker.id": "gw1", "countersign.worker.seq": 1, "countersign.policy.replaces": "gw0"}),
+    );
+    let sent = batch(&[fresh]).to_string().into_bytes();
+    assert_eq!(
+        console.logs("application/json", sent).await.status,
+        StatusCode::OK
+    );
     console.app.clock.advance(86_400_000);
     let now = console.app.clock.now();
     let ended = console.app.store.write(move |c| book::expire(c, now)).await;
@@ -117,7 +129,8 @@ async fn each_step_names_its_approval_and_its_exchange() {
     let steps: BTreeSet<&str> = about.keys().map(String::as_str).collect();
     assert_eq!(steps, Step::ALL.iter().map(|step| step.as_str()).collect());
     let of = |step: &str| about[step].iter().map(String::as_str).collect::<Vec<_>>();
-    assert_eq!(of("asked"), ["e-1", "e-2", "e-3"]);
+    assert_eq!(of("asked"), ["e-1", "e-2", "e-3", "gw0-4"]);
+    assert_eq!(of("outdated"), ["gw0-4"]);
     assert_eq!(of("joined"), ["e-1-again"]);
     assert_eq!(of("seen"), ["e-1"]);
     // The one that waited when it was decided, and the one that went through with it.
@@ -168,7 +181,7 @@ async fn questions_beyond_the_limit_are_counted_and_on_record_once_a_minute() {
     assert_eq!(record().await, 1);
     assert_eq!(limited().await.len(), 2);
     // Who decides about the identity is told, and who reads the trail.
-    let told = "ci-runner was denied 39 requests unasked in the last day, at last at";
+    let told = "2 requests of ci-runner wait for a reviewer, and no more may: 39 more in the last day were denied";
     for (secret, next, is_told) in [
         (&lead, "/approvals", true),
         (&auditor, "/approvals", true),

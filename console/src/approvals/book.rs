@@ -32,6 +32,11 @@ pub enum Standing {
         /// How many it may have.
         most: u32,
     },
+    /// The policy that asked is not in force any more.
+    PolicyChanged {
+        /// The approval's id.
+        approval: String,
+    },
     /// A newer caller with the same request waits in this one's place, or the ticket has ended.
     Superseded {
         /// The approval's id.
@@ -229,6 +234,9 @@ pub fn look(
             }
             Ok(open.pending())
         }
+        State::Expired if is_outdated(c, approval)? => Ok(Standing::PolicyChanged {
+            approval: approval.to_owned(),
+        }),
         State::Expired => Ok(open.pending()),
         State::Consumed => Ok(superseded),
     }
@@ -286,6 +294,36 @@ pub fn expire(c: &Connection, now: Millis) -> Result<usize, StoreError> {
         note(c, id, now, Step::Expired, None, None, Some(note_text))?;
     }
     Ok(ended.len())
+}
+
+/// Ends what a gateway's worker asked whose policy is not in force any more, and what was granted of it
+/// and not used: the policy that is might deny it. Returns the fingerprints.
+pub fn outdate(c: &Connection, now: Millis, worker: &str) -> Result<Vec<String>, StoreError> {
+    let moot: Vec<(String, String)> = c
+        .prepare_cached(
+            "SELECT DISTINCT approvals.id, fingerprint FROM approvals
+             JOIN approval_events ON approval_events.approval = approvals.id
+             WHERE state IN ('pending', 'approved') AND kind = 'asked'
+               AND substr(approval_events.exchange, 1, length(?1)) = ?1",
+        )?
+        .query_map([format!("{worker}-")], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (id, _) in &moot {
+        c.prepare_cached("UPDATE approvals SET state = ?2 WHERE id = ?1")?
+            .execute(params![id, State::Expired])?;
+        note(c, id, now, Step::Outdated, None, None, None)?;
+    }
+    Ok(moot
+        .into_iter()
+        .map(|(_, fingerprint)| fingerprint)
+        .collect())
+}
+
+fn is_outdated(c: &Connection, approval: &str) -> Result<bool, StoreError> {
+    Ok(c.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM approval_events WHERE approval = ?1 AND kind = 'outdated')",
+    )?
+    .query_row([approval], |row| row.get(0))?)
 }
 
 /// After a restart nobody waits any more: their connections ended with the console. Of consoles that

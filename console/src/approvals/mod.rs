@@ -6,7 +6,7 @@
 //!   asked -> pending ---------------> approved ---------------------> consumed
 //!               |  \                     |
 //!               |   \--> refused         |   (a refusal stands until the ticket ends)
-//!               \------------\-----------\--> expired, when the ticket ends
+//!               \------------\-----------\--> expired, when the ticket ends or the policy changes
 //! ```
 //! Who has to agree is [`demand`]'s, who may is [`authority`]'s business. Every step is an entry of the
 //! ledger and a row that stays; steps that people are told of wait as notices until they were sent.
@@ -121,11 +121,13 @@ pub enum Step {
     Consumed,
     /// The ticket ended.
     Expired,
+    /// The gateway that asked has taken another policy.
+    Outdated,
 }
 
 impl Step {
     /// Every step.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Asked,
         Self::Joined,
         Self::Ticket,
@@ -139,6 +141,7 @@ impl Step {
         Self::Repeated,
         Self::Consumed,
         Self::Expired,
+        Self::Outdated,
     ];
 
     /// The word for it in the database and in the API.
@@ -157,6 +160,7 @@ impl Step {
             Self::Repeated => "repeated",
             Self::Consumed => "consumed",
             Self::Expired => "expired",
+            Self::Outdated => "outdated",
         }
     }
 }

@@ -518,6 +518,7 @@ impl EventLine {
                 "repeated" => "The same request came again and was refused again",
                 "consumed" => "The request went through",
                 "expired" => "The ticket ended",
+                "outdated" => "The gateway took another policy; the request has to be sent again",
                 _ => "",
             },
             kind: event.kind,

@@ -135,9 +135,9 @@ fn step(anew: &Connection, entry: &Entry, value: &Map<String, Value>) -> Result<
             )?
             .execute(params![id, kind, entry.at, word("exchange")])?;
         }
-        "expired" => {
+        "expired" | "outdated" => {
             anew.prepare_cached("UPDATE approvals SET state = ?2 WHERE id = ?1")?
-                .execute(params![id, kind])?;
+                .execute(params![id, State::Expired])?;
         }
         _ => {}
     }
