@@ -117,16 +117,12 @@ fn silent(channel: &outbox::Health) -> Option<Warning> {
 
 /// An identity that asks for more than reviewers are asked about.
 pub(super) fn beyond(limited: &Limited) -> String {
-    let count = limited.count.unsigned_abs();
     format!(
-        "{} was denied {} in the last day, at last at {} UTC: {} of its requests wait for a reviewer, and no more may.",
-        shown_line(&limited.subject),
-        match count {
-            1 => "1 request unasked".to_owned(),
-            count => format!("{} requests unasked", grouped(count)),
-        },
-        readable(limited.last_at),
+        "{} requests of {} wait for a reviewer, and no more may: {} more in the last day were denied, at last at {} UTC.",
         limited.most,
+        shown_line(&limited.subject),
+        grouped(limited.count.unsigned_abs()),
+        readable(limited.last_at),
     )
 }
 

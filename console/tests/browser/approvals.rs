@@ -354,3 +354,75 @@ fn a_reviewer_signs_in_at_a_certified_provider_decides_and_signs_out() {
         .until("return location.pathname === '/approvals' && !!document.querySelector('.who')");
     assert!(stage.text(who).contains("grace"));
 }
+
+#[test]
+fn every_state_of_a_request_fits_a_desk_and_a_phone_by_day_and_by_night() {
+    let settings = "version: v1\napprovals:\n  break_glass: { reviewers: { groups: [platform-leads] } }\n  limits: { pending_per_identity: 3 }\n";
+    let Some(stage) = Stage::set_with(|console| console.with_settings(settings)) else {
+        return;
+    };
+    // One that is used, one that waits, three of one kind, and one more than may wait.
+    let held = hold(&stage, &numbered(41));
+    stage.go("/approvals");
+    until_cards(&stage, 2);
+    stage.browser.press("jc");
+    stage.browser.press("Reviewed with the team.");
+    stage
+        .browser
+        .run("document.activeElement.closest('article').focus()");
+    stage.browser.press("a");
+    let used = stage.runtime.block_on(held).unwrap();
+    let used = format!("/approvals/{}", used.header("x-countersign-approval"));
+    let _waits = hold(&stage, &numbered(42));
+    let crowd: Vec<_> = (51..=54)
+        .map(|n| {
+            let mut asked = numbered(n);
+            asked["identity"]["subject"] = json!("agent-9");
+            hold(&stage, &asked)
+        })
+        .collect();
+    stage.go("/approvals");
+    until_cards(&stage, 5);
+    stage
+        .browser
+        .until("return !document.getElementById('live').hidden");
+    let pages = [
+        ("pending", "/approvals", ""),
+        ("held", stage.approval.as_str(), ""),
+        (
+            "glass",
+            stage.approval.as_str(),
+            "document.querySelectorAll('details').forEach(d => d.open = true)",
+        ),
+        ("used", used.as_str(), ""),
+    ];
+    for dark in [false, true] {
+        stage.browser.dark(dark);
+        let scheme = if dark { "dark" } else { "light" };
+        for (width, height, mobile, kind) in
+            [(1280, 900, false, "desktop"), (375, 812, true, "phone")]
+        {
+            stage.browser.size(width, height, mobile);
+            for (name, path, first) in pages {
+                stage.go(path);
+                stage.browser.run(first);
+                let wide = stage.number("return document.documentElement.scrollWidth");
+                assert!(
+                    wide <= i64::from(width),
+                    "{name} on a {kind} is {wide} wide"
+                );
+                let poor = stage.browser.run(super::tree::CONTRAST);
+                assert_eq!(poor, json!([]), "{name} on a {kind}, {scheme}");
+                let picture = format!("approvals-{name}-{kind}-{scheme}");
+                stage.browser.picture(&picture);
+            }
+        }
+    }
+    stage.go("/approvals");
+    let told = stage.text("return document.querySelector('main').innerText");
+    assert!(
+        told.contains("3 requests of agent-9 wait for a reviewer, and no more may: 1 more"),
+        "{told}"
+    );
+    drop(crowd);
+}
