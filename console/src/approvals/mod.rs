@@ -29,6 +29,7 @@ pub mod words;
 pub(crate) mod decide;
 mod plain;
 mod read;
+mod terminal;
 
 pub use authority::Authority;
 pub use decide::{Choice, Decided, Refused as DecisionRefused, decide};

@@ -24,6 +24,7 @@ mod sessions;
 mod sign_in;
 pub(crate) mod text;
 
+pub(crate) use card::{change_blocks, changes_of};
 pub use guard::CONTENT_SECURITY_POLICY;
 pub use page::page_error;
 
