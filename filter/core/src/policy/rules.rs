@@ -152,7 +152,6 @@ impl Policy {
                 // One that holds the answer asks about that, later.
                 .filter(|rule| rule.answer.is_none())
                 .filter(asks)
-                .filter(|rule| rule.answer.is_none())
                 .filter(|rule| rule.approval.demands.iter().any(|d| !d.any_of.is_empty()))
                 .collect();
             nobody |= named.is_empty();
