@@ -199,18 +199,32 @@ async fn questions_beyond_the_limit_are_counted_and_on_record_once_a_minute() {
 }
 
 #[test]
-fn a_ledger_with_questions_that_were_not_put_verifies() {
+fn a_ledger_with_questions_that_were_not_put_or_are_moot_verifies() {
     use countersign::approvals::Question;
+    use countersign::approvals::book::Caller;
     let folder = tempfile::tempdir().unwrap();
     let trail = Trail::new(folder.path());
     let now = trail.clock.now();
-    let counted = trail.store.write_now(move |c| {
-        let question = Question::read(question(1, "e").to_string().as_bytes()).unwrap();
-        limited::count(c, now, &question, "e", 2)?;
-        limited::record(c, now + 60_000)
+    let done = trail.store.write_now(move |c| {
+        let raw = question(1, "w1-1").to_string();
+        let question = Question::read(raw.as_bytes()).unwrap();
+        limited::count(c, now, &question, "w1-0", 2)?;
+        let caller = Caller {
+            waiter: "w".into(),
+            exchange: "w1-1".into(),
+            hold_until: now,
+            most_pending: 9,
+        };
+        book::ask(c, now, &question, &raw, &caller)?;
+        let outdated = book::outdate(c, now, "w1")?;
+        Ok((limited::record(c, now + 60_000)?, outdated.len()))
     });
-    assert_eq!(counted.unwrap(), 1);
+    assert_eq!(done.unwrap(), (1, 1));
     let key = trail.close();
     let report = verify_folder(folder.path(), &key, &[]);
     assert!(report.findings.is_empty(), "{report:?}");
+    // That it is moot follows from an entry, and from nothing else.
+    common::database::alter(folder.path(), "UPDATE approvals SET state = 'pending'");
+    let report = verify_folder(folder.path(), &key, &[]);
+    assert!(!report.findings.is_empty());
 }
