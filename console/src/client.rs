@@ -92,12 +92,32 @@ impl Client {
             let read = serde_json::from_str(&text);
             return read.map_err(|error| Failure::plain(format!("{}{path}: {error}", self.url)));
         }
-        let said: Value = serde_json::from_str(&text).unwrap_or_default();
+        Err(self.refusal(path, status.as_u16(), &text))
+    }
+
+    /// Whether anybody answers at its address.
+    pub fn is_there(&self) -> bool {
+        self.get("/healthz", &[]).is_ok()
+    }
+
+    /// What the console says against a call.
+    fn refusal(&self, path: &str, status: u16, text: &str) -> Failure {
+        let said: Value = serde_json::from_str(text).unwrap_or_default();
         let why = match said.get("error").and_then(Value::as_str) {
             Some(why) => crate::web::text::shown_line(why),
-            None => status.to_string(),
+            None => {
+                let brief: String = text.chars().take(300).collect();
+                let brief = crate::web::text::shown_line(brief.trim());
+                format!("{}{path}: status {status}: {brief}", self.url)
+            }
         };
-        Err(Failure::plain(why))
+        match status {
+            401 => Failure::new(
+                why,
+                "`countersign api-token add` makes a token, where the console runs.",
+            ),
+            _ => Failure::plain(why),
+        }
     }
 
     /// An answer that goes on for as long as the console likes, as lines.
@@ -112,18 +132,15 @@ impl Client {
             .tls_config(self.agent.config().tls_config().clone())
             .build()
             .into();
-        let answer = patient
+        let mut answer = patient
             .get(format!("{}{path}", self.url))
             .header("authorization", format!("Bearer {}", self.token))
             .header("accept", "text/event-stream")
             .call()
             .map_err(|error| Failure::plain(format!("{} cannot be asked: {error}", self.url)))?;
         if !answer.status().is_success() {
-            return Err(Failure::plain(format!(
-                "{}{path}: {}",
-                self.url,
-                answer.status()
-            )));
+            let text = answer.body_mut().read_to_string().unwrap_or_default();
+            return Err(self.refusal(path, answer.status().as_u16(), &text));
         }
         Ok(BufReader::new(answer.into_body().into_reader()).lines())
     }
@@ -147,11 +164,7 @@ impl Client {
             .read_to_string()
             .map_err(|error| wrong(error.to_string()))?;
         if !status.is_success() {
-            let why: String = text.chars().take(300).collect();
-            return Err(wrong(format!(
-                "{status} {}",
-                crate::web::text::shown_line(&why)
-            )));
+            return Err(self.refusal(path, status.as_u16(), &text));
         }
         serde_json::from_str(&text)
             .map(Some)

@@ -25,6 +25,11 @@ impl Failure {
             remedy: None,
         }
     }
+
+    /// What went wrong, without the remedy.
+    pub fn what(&self) -> &str {
+        &self.message
+    }
 }
 
 impl fmt::Display for Failure {

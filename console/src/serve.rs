@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::approvals::{book, others};
+use crate::approvals::{book, limited, others};
 use crate::cli::PUBLIC_URL;
 use crate::clock::Clock;
 use crate::data_folder::{self, DataFolder, Kind, Where};
@@ -75,7 +75,7 @@ pub struct Options {
 pub fn serve(options: &Options) -> Result<(), Failure> {
     let gateway_key = gateway_key()?;
     let settings = match &options.settings {
-        Some(path) => settings::read(path, &|name| std::env::var(name).ok())?,
+        Some(path) => settings::read(path, &environment)?,
         None => Settings::default(),
     };
     if options.dev && !options.listen.ip().is_loopback() {
@@ -196,12 +196,16 @@ async fn run(
     let expiry = tokio::spawn(expire_tickets(app.clone()));
     let notices = tokio::spawn(deliver::run(app.clone()));
     let forwards = start_forwards(options, &app, &stopping)?;
+    let again = app.clone();
     let mut wait_for_stop = stopping.clone();
     let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
         // An error means that the sender is gone, and with it the console.
         let _ = wait_for_stop.wait_for(|stop| *stop).await;
     });
     let [mut interrupt, mut terminate] = signals()?;
+    if let Some(path) = options.settings.clone() {
+        tokio::spawn(read_again(again, path, caught(SignalKind::hangup())?));
+    }
     let mut stdout = std::io::stdout();
     // A closed pipe is the starter's business, not a reason to stop.
     let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
@@ -254,7 +258,10 @@ async fn expire_tickets(app: App) {
     loop {
         tokio::time::sleep(EXPIRY).await;
         let now = app.clock.now();
-        let work = move |c: &Connection| Ok(book::expire(c, now)? + others::forget_lost(c, now)?);
+        let work = move |c: &Connection| {
+            let ended = book::expire(c, now)? + others::forget_lost(c, now)?;
+            Ok(ended + limited::record(c, now)?)
+        };
         match app.store.write(work).await {
             Ok(0) => {}
             Ok(_) => app.announce(),
@@ -280,13 +287,39 @@ async fn delete_old(app: App, keep: Keep) {
     }
 }
 
+/// Reads the settings anew whenever it is told to. A file with an error changes nothing.
+async fn read_again(app: App, path: PathBuf, mut told: Signal) {
+    while told.recv().await.is_some() {
+        match settings::read(&path, &environment) {
+            Ok(settings) => {
+                app.take_settings(settings);
+                tracing::info!(file = %path.display(), "the settings were read again");
+            }
+            Err(failure) => {
+                let why = failure.what();
+                tracing::error!(%why, "the settings were not taken; those before stay in force");
+                app.in_force.refuse(app.clock.now(), why.to_owned());
+                app.announce();
+            }
+        }
+    }
+}
+
+/// Where the settings find secrets.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// The signals that ask the console to end; from here on they do not kill it.
 fn signals() -> Result<[Signal; 2], Failure> {
-    let failed = |error: std::io::Error| Failure::plain(format!("no signal handler: {error}"));
     Ok([
-        signal(SignalKind::interrupt()).map_err(failed)?,
-        signal(SignalKind::terminate()).map_err(failed)?,
+        caught(SignalKind::interrupt())?,
+        caught(SignalKind::terminate())?,
     ])
+}
+
+fn caught(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::plain(format!("no signal handler: {error}")))
 }
 
 fn gateway_key() -> Result<Secret, Failure> {

@@ -6,7 +6,7 @@ mod common;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
-use common::{Answer, Console, asking, form, question, read};
+use common::{Answer, Console, asking, batch, form, question, read, record};
 use http_body_util::BodyExt;
 use serde_json::json;
 use tower::ServiceExt;
@@ -380,4 +380,43 @@ async fn an_open_page_is_told_of_every_change() {
     assert_eq!(text, "event: changed\ndata: approvals\n\n");
     console.stop.send(true).unwrap();
     while events.frame().await.is_some() {}
+}
+
+#[tokio::test]
+async fn what_was_asked_under_a_policy_that_is_replaced_is_moot() {
+    let console = Console::start();
+    let lead = console.person("bob", &["platform-leads"]).await;
+    // One waits, one was approved and not used; another gateway's, and another worker's of a like name.
+    let caller = held(&console, asking(&question(1, "w1-1"), LONG));
+    let waiting = pending_id(&console, &lead).await;
+    let ask = async |number: u8, exchange: &str| {
+        let answer = console.send(asking(&question(number, exchange), 0)).await;
+        answer.header("x-countersign-approval").to_owned()
+    };
+    let granted = ask(2, "w1-2").await;
+    console.decide(&granted, "approve", &lead, "").await;
+    let (other, like) = (ask(3, "w2-1").await, ask(4, "w11-1").await);
+    let fresh = record(
+        "countersign.policy",
+        &json!({"countersign.policy.digest": "ef", "countersign.policy.document": "{}",
+            "countersign.worker.id": "w3", "countersign.worker.seq": 1, "countersign.policy.replaces": "w1"}),
+    );
+    let sent = batch(&[fresh]).to_string().into_bytes();
+    let taken = console.logs("application/json", sent).await;
+    assert_eq!(taken.status, StatusCode::OK, "{}", taken.text());
+    let answer = caller.await.unwrap();
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert_eq!(answer.header("x-countersign-decision"), "policy_changed");
+    assert!(answer.text().contains("send the request again"));
+    assert_eq!(console.steps(&waiting, &lead).await, ["asked", "outdated"]);
+    let late = console.decide(&waiting, "approve", &lead, "").await;
+    assert_eq!(late.status, StatusCode::CONFLICT);
+    // What was granted is not used up by who comes under the old policy still.
+    let again = console.send(asking(&question(2, "w1-3"), 0)).await;
+    assert_eq!(again.header("x-countersign-decision"), "pending");
+    assert_ne!(again.header("x-countersign-approval"), granted);
+    for untouched in [other, like] {
+        let steps = console.steps(&untouched, &lead).await;
+        assert_eq!(steps, ["asked", "ticket"]);
+    }
 }

@@ -202,11 +202,82 @@ fn a_decision_on_one_console_releases_what_another_holds() {
             // Far less than what it would be held for: somebody told its console.
             let took = decided.elapsed();
             assert!(took < Duration::from_secs(20), "{took:?}");
-            println!("{verb}: the answer came {took:?} after the decision");
             assert_eq!(status, decision, "{answer}");
         });
     }
     assert!(site.verify().contains("GOOD"));
+}
+
+#[test]
+fn a_decision_is_told_and_not_found_by_looking() {
+    if !is_there() {
+        return;
+    }
+    let site = Site::new();
+    let (one, other) = (site.console("one"), site.console("other"));
+    let secret = site.person("bob");
+    let sql = |sql: &str| Server::get().sql(site.url.rsplit('/').next().unwrap(), sql);
+    let mut took = Vec::new();
+    for number in 1..=20 {
+        let asked = question(number, &format!("e-{number}"));
+        std::thread::scope(|scope| {
+            let held = scope.spawn(|| {
+                let answer = one.post("/ext_authz/x", KEY, &asked).unwrap();
+                (answer.0, Instant::now())
+            });
+            let path = format!("/api/v1/approvals/{}/approve", other.pending(&secret));
+            let decided = Instant::now();
+            assert_eq!(other.post(&path, &secret, &json!({})).unwrap().0, 200);
+            let (status, answered) = held.join().unwrap();
+            assert_eq!(status, 200);
+            took.push(answered.saturating_duration_since(decided));
+        });
+    }
+    took.sort();
+    println!("median {:?}, longest {:?}", took[10], took[19]);
+    // What is promised. Most of it is the decision's own way to the disk.
+    assert!(took[10] < Duration::from_secs(1), "{took:?}");
+
+    // Behind the consoles' back nobody is told, and nobody looks, however long it takes; then somebody is.
+    let asked = question(21, "e-21");
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| one.post("/ext_authz/x", KEY, &asked).unwrap());
+        let id = other.pending(&secret);
+        sql(&format!(
+            "UPDATE approvals SET state = 'approved', decided_by = 'bob', decided_at = asked_at WHERE id = '{id}'"
+        ));
+        std::thread::sleep(Duration::from_secs(3));
+        assert!(!held.is_finished(), "it was found by looking");
+        sql(&format!(
+            "NOTIFY countersign, 'changed {}'",
+            "15".repeat(32)
+        ));
+        assert_eq!(held.join().unwrap().0, 200);
+    });
+
+    // A console that cannot hear for a while misses nothing: it looks when it hears again.
+    let asked = question(22, "e-22");
+    std::thread::scope(|scope| {
+        // As a gateway does: no answer is a reason to ask again.
+        let held = scope.spawn(|| {
+            loop {
+                match one.post("/ext_authz/x", KEY, &asked) {
+                    Some((503, _)) | None => {}
+                    Some(answer) => return answer,
+                }
+            }
+        });
+        let path = format!("/api/v1/approvals/{}/refuse", other.pending(&secret));
+        // The listeners' last statement is a beat; of whom it is does not matter.
+        sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()");
+        until(|| {
+            other
+                .post(&path, &secret, &json!({}))
+                .is_some_and(|answer| answer.0 == 200)
+        });
+        assert_eq!(held.join().unwrap().0, 403);
+    });
 }
 
 #[test]

@@ -4,6 +4,8 @@
 // Each of them brings what they share.
 #![allow(clippy::duplicate_mod)]
 
+#[path = "approval_steps.rs"]
+mod approval_steps;
 #[path = "approvals.rs"]
 mod approvals;
 #[path = "export.rs"]

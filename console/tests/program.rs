@@ -37,6 +37,15 @@ struct Running {
 
 impl Running {
     fn start(data: &Path, more: &[&str]) -> Self {
+        Self::start_with(data, more, Stdio::null())
+    }
+
+    /// One whose log is read.
+    fn start_saying(data: &Path, more: &[&str]) -> Self {
+        Self::start_with(data, more, Stdio::piped())
+    }
+
+    fn start_with(data: &Path, more: &[&str], log: Stdio) -> Self {
         let mut args = vec![
             "serve",
             "--listen",
@@ -47,7 +56,7 @@ impl Running {
         args.extend(more);
         let mut child = countersign(&args)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -397,4 +406,112 @@ fn people_are_added_listed_and_removed() {
             .status
             .success()
     );
+}
+
+/// What the program says, line by line.
+struct Said(std::io::Lines<BufReader<std::process::ChildStderr>>);
+
+impl Said {
+    fn until(&mut self, words: &str) -> String {
+        loop {
+            let line = self
+                .0
+                .next()
+                .unwrap_or_else(|| panic!("it never said {words}"));
+            let line = line.unwrap();
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+}
+
+#[test]
+fn the_settings_are_read_again_when_told_and_the_last_good_ones_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = add_user(folder.path());
+    let file = folder.path().join("settings.yaml");
+    let write = |away: &str| {
+        let ends = "ends: 2099-01-01";
+        let text =
+            format!("version: v1\napprovals:\n  out_of_office: [ {{ person: {away}, {ends} }} ]\n");
+        std::fs::write(&file, text).unwrap();
+    };
+    write("nobody");
+    let (data, settings) = (folder.path(), file.to_str().unwrap());
+    let mut console = Running::start_saying(data, &["--settings", settings]);
+    let mut said = Said(BufReader::new(console.child.stderr.take().unwrap()).lines());
+    let hang_up = || {
+        let pid = console.child.id().to_string();
+        let told = Command::new("kill").args(["-HUP", &pid]).status();
+        assert!(told.unwrap().success());
+    };
+    let decide = |verb: &str| {
+        let found = console.get("/api/v1/approvals?state=pending", &secret);
+        let id = found["approvals"][0]["id"].as_str().unwrap().to_owned();
+        let head = format!(
+            "POST /api/v1/approvals/{id}/{verb} HTTP/1.1\r\nAuthorization: Bearer {secret}"
+        );
+        console.request(&head, b"")
+    };
+    let mut asked = question(1, "e-1");
+    asked["approval"]["reviewers"]["groups"] = serde_json::json!(["leads"]);
+    let head = format!(
+        "POST /ext_authz/x HTTP/1.1\r\nAuthorization: Bearer {KEY}\r\nx-countersign-hold: 0\r\n\
+         x-countersign-fingerprint: {}",
+        asked["fingerprint"].as_str().unwrap()
+    );
+    let answer = console.request(&head, asked.to_string().as_bytes());
+    assert!(
+        answer.contains("x-countersign-decision: pending"),
+        "{answer}"
+    );
+
+    write("bob");
+    hang_up();
+    said.until("the settings were read again");
+    let answer = decide("approve");
+    assert!(
+        answer.contains("you are out of office until 2099"),
+        "{answer}"
+    );
+
+    // A file with an error: where and what is in the log and on the page, and bob is away still.
+    std::fs::write(&file, "version: v1\napprovals:\n  out_of_ofice: []\n").unwrap();
+    hang_up();
+    let line = said.until("the settings were not taken");
+    assert!(
+        line.contains("3:3: approvals.out_of_ofice: unknown field"),
+        "{line}"
+    );
+    let health = page(&console, &secret, "/health");
+    assert!(
+        health.contains("were not taken: ") && health.contains("3:3: approvals.out_of_ofice"),
+        "{health}"
+    );
+    assert!(decide("approve").contains("you are out of office"));
+    // Nor is one that is gone.
+    std::fs::remove_file(&file).unwrap();
+    hang_up();
+    said.until("the settings were not taken");
+
+    write("nobody");
+    hang_up();
+    said.until("the settings were read again");
+    assert!(!page(&console, &secret, "/health").contains("were not taken"));
+    let answer = decide("approve");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// A page as somebody sees it who has signed in with his secret.
+fn page(console: &Running, secret: &str, path: &str) -> String {
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    let body = format!("secret={secret}&next={path}");
+    let answer = console.request(
+        &format!("POST /sign-in HTTP/1.1\r\n{form}"),
+        body.as_bytes(),
+    );
+    let (_, cookie) = answer.split_once("set-cookie: ").unwrap();
+    let cookie = cookie.split_once(';').unwrap().0;
+    console.request(&format!("GET {path} HTTP/1.1\r\nCookie: {cookie}"), b"")
 }

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Question, State, Step, others};
+use super::{Question, State, Step, limited, others};
 use crate::clock::Millis;
 use crate::ledger::approval::{self, append_step};
 use crate::notify::outbox;
@@ -31,6 +31,11 @@ pub enum Standing {
     TooMany {
         /// How many it may have.
         most: u32,
+    },
+    /// The policy that asked is not in force any more.
+    PolicyChanged {
+        /// The approval's id.
+        approval: String,
     },
     /// A newer caller with the same request waits in this one's place, or the ticket has ended.
     Superseded {
@@ -119,10 +124,10 @@ pub fn ask(
 ) -> Result<Standing, StoreError> {
     expire(c, now)?;
     let Some(open) = find_open(c, &question.fingerprint)? else {
-        if pending_of(c, &question.identity.subject)? >= caller.most_pending {
-            return Ok(Standing::TooMany {
-                most: caller.most_pending,
-            });
+        let most = caller.most_pending;
+        if pending_of(c, &question.identity.subject)? >= most {
+            limited::count(c, now, question, &caller.exchange, most)?;
+            return Ok(Standing::TooMany { most });
         }
         let id = random_id()?;
         let expires_at = question.ticket_end(now);
@@ -229,6 +234,9 @@ pub fn look(
             }
             Ok(open.pending())
         }
+        State::Expired if is_outdated(c, approval)? => Ok(Standing::PolicyChanged {
+            approval: approval.to_owned(),
+        }),
         State::Expired => Ok(open.pending()),
         State::Consumed => Ok(superseded),
     }
@@ -286,6 +294,36 @@ pub fn expire(c: &Connection, now: Millis) -> Result<usize, StoreError> {
         note(c, id, now, Step::Expired, None, None, Some(note_text))?;
     }
     Ok(ended.len())
+}
+
+/// Ends what a gateway's worker asked whose policy is not in force any more, and what was granted of it
+/// and not used: the policy that is might deny it. Returns the fingerprints.
+pub fn outdate(c: &Connection, now: Millis, worker: &str) -> Result<Vec<String>, StoreError> {
+    let moot: Vec<(String, String)> = c
+        .prepare_cached(
+            "SELECT DISTINCT approvals.id, fingerprint FROM approvals
+             JOIN approval_events ON approval_events.approval = approvals.id
+             WHERE state IN ('pending', 'approved') AND kind = 'asked'
+               AND substr(approval_events.exchange, 1, length(?1)) = ?1",
+        )?
+        .query_map([format!("{worker}-")], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (id, _) in &moot {
+        c.prepare_cached("UPDATE approvals SET state = ?2 WHERE id = ?1")?
+            .execute(params![id, State::Expired])?;
+        note(c, id, now, Step::Outdated, None, None, None)?;
+    }
+    Ok(moot
+        .into_iter()
+        .map(|(_, fingerprint)| fingerprint)
+        .collect())
+}
+
+fn is_outdated(c: &Connection, approval: &str) -> Result<bool, StoreError> {
+    Ok(c.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM approval_events WHERE approval = ?1 AND kind = 'outdated')",
+    )?
+    .query_row([approval], |row| row.get(0))?)
 }
 
 /// After a restart nobody waits any more: their connections ended with the console. Of consoles that
@@ -388,6 +426,11 @@ pub(super) fn note_with(
     text: Option<&str>,
     detail: Option<&Value>,
 ) -> Result<(), StoreError> {
+    let newest = match exchange {
+        None => newest_exchange(c, approval)?,
+        Some(_) => None,
+    };
+    let exchange = exchange.or(newest.as_deref());
     let entry = append_step(
         c,
         now,
@@ -415,4 +458,14 @@ pub(super) fn note_with(
     ])?;
     outbox::put(c, approval, step, now)?;
     others::tell_changed(c, approval)
+}
+
+/// What a step of nobody's call is about: the exchange that asked, or joined last.
+fn newest_exchange(c: &Connection, approval: &str) -> Result<Option<String>, StoreError> {
+    Ok(c.prepare_cached(
+        "SELECT exchange FROM approval_events WHERE approval = ?1 AND exchange IS NOT NULL
+         ORDER BY id DESC LIMIT 1",
+    )?
+    .query_row([approval], |row| row.get(0))
+    .optional()?)
 }

@@ -1,13 +1,21 @@
 //! `countersign approvals`: what the page does, from a terminal, over the HTTP API.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::terminal::{demands, line, page, words};
 use crate::cli::print;
 use crate::client::{Client, path_segment};
+use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::web::text::{shown, shown_line};
+
+/// Letters of an id that are enough, where only one request has them.
+const BRIEF: usize = 4;
+/// The first and the longest pause before a console that went away is asked again.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
 /// Where the console is, and who asks.
 #[derive(Args)]
@@ -27,7 +35,7 @@ pub struct Console {
         env = "COUNTERSIGN_TOKEN",
         hide_env_values = true
     )]
-    token: String,
+    token: Option<String>,
 }
 
 /// What to do.
@@ -50,7 +58,7 @@ pub enum Command {
         /// Where, and as whom
         #[command(flatten)]
         console: Console,
-        /// Its id
+        /// Its id, or as many of its first letters as no other has
         id: String,
         /// Print JSON
         #[arg(long)]
@@ -61,7 +69,7 @@ pub enum Command {
         /// Where, and as whom
         #[command(flatten)]
         console: Console,
-        /// Its id
+        /// Its id, or as many of its first letters as no other has
         id: String,
         /// Why
         #[arg(long, value_name = "TEXT", default_value = "")]
@@ -75,7 +83,7 @@ pub enum Command {
         /// Where, and as whom
         #[command(flatten)]
         console: Console,
-        /// Its id
+        /// Its id, or as many of its first letters as no other has
         id: String,
         /// Why; the caller reads it
         #[arg(long, value_name = "TEXT", default_value = "")]
@@ -95,6 +103,9 @@ pub enum Command {
     },
 }
 
+/// Where a console says that something changed.
+const STREAM: &str = "/api/v1/approvals/stream";
+
 #[derive(Deserialize)]
 struct List {
     approvals: Vec<Value>,
@@ -108,15 +119,21 @@ pub fn run(command: &Command) -> Result<(), Failure> {
             state,
             json,
         } => {
-            for approval in console.client()?.list(state)? {
-                print(&line(&approval, *json))?;
+            let found = console.client()?.list(state)?;
+            if found.is_empty() {
+                // Beside the output: programs read that.
+                eprintln!("no request of yours to see is {state}");
+            }
+            for approval in found {
+                print(&line(&approval, *json, Clock::System.now()))?;
             }
             Ok(())
         }
         Command::Show { console, id, json } => {
-            let path = format!("/api/v1/approvals/{}", path_segment(id));
-            let found: Option<Value> = console.client()?.json(&path, &[("seen", "true")])?;
-            let approval = found.ok_or_else(|| Failure::plain("there is no such approval"))?;
+            let client = console.client()?;
+            let path = format!("/api/v1/approvals/{}", path_segment(&client.whole(id)?));
+            let found: Option<Value> = client.json(&path, &[("seen", "true")])?;
+            let approval = found.ok_or_else(none)?;
             print(&match json {
                 true => serde_json::to_string_pretty(&approval).unwrap_or_default(),
                 false => page(&approval),
@@ -157,8 +174,22 @@ pub fn run(command: &Command) -> Result<(), Failure> {
 
 impl Console {
     fn client(&self) -> Result<Client, Failure> {
-        Client::new(&self.server, &self.token)
+        let token = self.token.as_deref().ok_or_else(|| {
+            Failure::new(
+                "there is no token",
+                "Set COUNTERSIGN_TOKEN (or --token) to what this printed where the console runs:\n  \
+                 countersign api-token add --data DIR --for NAME --scope approvals:read --scope approvals:decide",
+            )
+        })?;
+        Client::new(&self.server, token)
     }
+}
+
+fn none() -> Failure {
+    Failure::new(
+        "there is no such approval",
+        "`countersign approvals list` has the ids of those that wait.",
+    )
 }
 
 impl Client {
@@ -168,20 +199,95 @@ impl Client {
     }
 
     fn decide(&self, id: &str, verb: &str, body: &Value) -> Result<Value, Failure> {
+        let id = self.whole(id)?;
         self.post(
-            &format!("/api/v1/approvals/{}/{verb}", path_segment(id)),
+            &format!("/api/v1/approvals/{}/{verb}", path_segment(&id)),
             body,
         )
+    }
+
+    /// The id that begins so; as it is, if none does.
+    fn whole(&self, id: &str) -> Result<String, Failure> {
+        if id.len() < BRIEF {
+            return Err(Failure::plain(format!(
+                "`{id}` is no id: give at least {BRIEF} letters of it"
+            )));
+        }
+        let all = self.list("")?;
+        let ids = all.iter().map(|approval| words(approval, "id"));
+        let mut found = ids.filter(|known| known.starts_with(id));
+        match (found.next(), found.next()) {
+            (Some(one), None) => Ok(one),
+            (Some(_), Some(_)) => Err(Failure::plain(format!(
+                "several requests begin with `{id}`: give more of it"
+            ))),
+            (None, _) => Ok(id.to_owned()),
+        }
     }
 }
 
 /// The stream says that something changed; what did is looked up, so that nothing is missed between
-/// two connections.
+/// two connections. A console that goes away is waited for.
 fn watch(client: &Client, json: bool, most: Option<usize>) -> Result<(), Failure> {
-    let mut known: Vec<(String, String)> = Vec::new();
-    let mut printed = 0;
-    let mut look = |known: &mut Vec<(String, String)>| -> Result<bool, Failure> {
-        let mut all = client.list("")?;
+    let mut watched = Watched {
+        client,
+        json,
+        left: most,
+        known: Vec::new(),
+    };
+    let mut pause = PAUSE.0;
+    let mut lines = client.lines(STREAM)?;
+    loop {
+        let mut why = "it ended the stream".to_owned();
+        if watched.look()? {
+            return Ok(());
+        }
+        for text in lines {
+            match text {
+                Ok(text) if text.starts_with("data:") => {
+                    if watched.look()? {
+                        return Ok(());
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => why = error.to_string(),
+            }
+        }
+        eprintln!("the console went away ({why}); asking again until it is back");
+        lines = loop {
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(PAUSE.1);
+            match client.lines(STREAM) {
+                Ok(lines) => break lines,
+                // One that answers, and refuses, is back.
+                Err(_) if client.list("").is_ok() => {}
+                Err(error) if client.is_there() => return Err(error),
+                Err(_) => {}
+            }
+        };
+        pause = PAUSE.0;
+    }
+}
+
+/// What `watch` has printed so far.
+struct Watched<'a> {
+    client: &'a Client,
+    json: bool,
+    /// Lines that are left to print; no end, without one.
+    left: Option<usize>,
+    /// Ids, and how each looked.
+    known: Vec<(String, String)>,
+}
+
+impl Watched<'_> {
+    /// Prints what has changed. Whether that was enough.
+    fn look(&mut self) -> Result<bool, Failure> {
+        let mut all = match self.client.list("") {
+            Ok(all) => all,
+            // It went away just now; the stream says so too.
+            Err(_) if !self.client.is_there() => return Ok(false),
+            Err(error) => return Err(error),
+        };
         all.reverse();
         for approval in &all {
             let id = words(approval, "id");
@@ -189,138 +295,25 @@ fn watch(client: &Client, json: bool, most: Option<usize>) -> Result<(), Failure
                 "{}{}{}",
                 approval["state"], approval["waiting"], approval["votes"]
             );
-            let before = known.iter_mut().find(|(known, _)| *known == id);
-            match before {
+            match self.known.iter_mut().find(|(known, _)| *known == id) {
                 Some((_, before)) if *before == look => continue,
                 Some((_, before)) => *before = look,
                 None => {
-                    known.push((id, look));
+                    self.known.push((id, look));
                     // What was settled before is no news.
                     if approval["state"] != "pending" {
                         continue;
                     }
                 }
             }
-            print(&line(approval, json))?;
-            printed += 1;
-            if most.is_some_and(|most| printed >= most) {
-                return Ok(true);
+            print(&line(approval, self.json, Clock::System.now()))?;
+            if let Some(left) = &mut self.left {
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
-    };
-    let lines = client.lines("/api/v1/approvals/stream")?;
-    if look(&mut known)? {
-        return Ok(());
     }
-    for text in lines {
-        let text =
-            text.map_err(|error| Failure::plain(format!("the console went away: {error}")))?;
-        if text.starts_with("data:") && look(&mut known)? {
-            return Ok(());
-        }
-    }
-    Err(Failure::plain("the console ended the stream"))
-}
-
-/// An approval on one line.
-fn line(approval: &Value, json: bool) -> String {
-    if json {
-        return approval.to_string();
-    }
-    let state = match (approval["state"].as_str(), approval["waiting"].as_bool()) {
-        (Some("pending"), Some(true)) => "held",
-        (Some("pending"), _) => "ticket",
-        (Some(state), _) => state,
-        (None, _) => "?",
-    };
-    let who = approval
-        .pointer("/question/identity/subject")
-        .and_then(Value::as_str);
-    let mut line = format!(
-        "{}\t{state}\t{}\t{}",
-        words(approval, "id"),
-        shown_line(who.unwrap_or_default()),
-        words(approval, "in_words")
-    );
-    if let Some(by) = approval["decided_by"].as_str() {
-        line.push_str(&format!("\tby {}", shown_line(by)));
-    }
-    line
-}
-
-/// All that a reviewer needs, as text.
-fn page(approval: &Value) -> String {
-    let at = |pointer: &str| {
-        let text = approval.pointer(pointer).and_then(Value::as_str);
-        shown_line(text.unwrap_or_default())
-    };
-    let mut out = format!("{}\n\n", words(approval, "in_words"));
-    let request = format!(
-        "{} {}{}",
-        at("/question/request/method"),
-        at("/question/request/authority"),
-        at("/question/request/path")
-    );
-    for (label, text) in [
-        ("who", at("/question/identity/subject")),
-        ("rule", at("/question/rule")),
-        ("reason", at("/question/reason")),
-        ("request", request),
-        ("policy", at("/question/policy")),
-        ("state", at("/state")),
-        ("held until", at("/hold_until")),
-        ("ticket ends", at("/expires_at")),
-        ("decided by", at("/decided_by")),
-        ("because", at("/decided_why")),
-        ("not yours", at("/objection")),
-    ] {
-        if !text.trim().is_empty() {
-            out.push_str(&format!("{label:<12} {text}\n"));
-        }
-    }
-    out.push_str(&demands(approval));
-    if let Some(body) = approval
-        .pointer("/question/request/body")
-        .and_then(Value::as_str)
-        && !body.is_empty()
-    {
-        out.push_str(&format!("\n{}\n", shown(body)));
-    }
-    out.push('\n');
-    for event in approval["events"].as_array().into_iter().flatten() {
-        let part = |key: &str| shown_line(event[key].as_str().unwrap_or_default());
-        let text = format!(
-            "{}  {:<12} {} {}",
-            part("at"),
-            part("kind"),
-            part("who"),
-            part("note")
-        );
-        out.push_str(&format!("{}\n", text.trim_end()));
-    }
-    out.trim_end().to_owned()
-}
-
-fn demands(approval: &Value) -> String {
-    let mut out = String::new();
-    for demand in approval["demands"].as_array().into_iter().flatten() {
-        let ways: Vec<String> = demand["ways"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|way| {
-                let given = way["given"].as_array().map_or(0, Vec::len);
-                let who = shown_line(way["reviewers"].as_str().unwrap_or_default());
-                format!("{given} of {} from {who}", way["min"])
-            })
-            .collect();
-        let rule = shown_line(demand["rule"].as_str().unwrap_or("default"));
-        out.push_str(&format!("{:<12} {rule}: {}\n", "needs", ways.join(", or ")));
-    }
-    out
-}
-
-fn words(approval: &Value, key: &str) -> String {
-    shown_line(approval[key].as_str().unwrap_or_default())
 }

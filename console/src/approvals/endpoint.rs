@@ -180,7 +180,7 @@ async fn wait(app: &App, asked: Asked) -> Result<Standing, StoreError> {
 
 /// How many requests of the identity may wait: as many as the gateway and the console both say.
 fn most_pending(app: &App, question: &Question) -> u32 {
-    let here = app.settings.approvals.limits.pending_per_identity;
+    let here = app.settings().approvals.limits.pending_per_identity;
     here.min(question.approval.open.unwrap_or(u32::MAX))
 }
 
@@ -230,6 +230,7 @@ impl Told {
             Standing::Refused(verdict) => (false, "refused", verdict.approval.as_str()),
             Standing::Pending { approval, .. } => (false, "pending", approval.as_str()),
             Standing::Superseded { approval } => (false, "superseded", approval.as_str()),
+            Standing::PolicyChanged { approval } => (false, "policy_changed", approval.as_str()),
             // It was not asked about, so there is no approval.
             Standing::TooMany { .. } => (false, "limited", ""),
         };
@@ -266,6 +267,10 @@ impl Told {
             Standing::TooMany { most } => format!(
                 "{most} requests of this identity wait for a reviewer already; this one was not asked about"
             ),
+            Standing::PolicyChanged { .. } => {
+                "the gateway's policy has changed since this was asked; send the request again"
+                    .to_owned()
+            }
             Standing::Superseded { .. } => {
                 "the same request was sent again, and the newer one waits".to_owned()
             }

@@ -6,7 +6,7 @@
 //!   asked -> pending ---------------> approved ---------------------> consumed
 //!               |  \                     |
 //!               |   \--> refused         |   (a refusal stands until the ticket ends)
-//!               \------------\-----------\--> expired, when the ticket ends
+//!               \------------\-----------\--> expired, when the ticket ends or the policy changes
 //! ```
 //! Who has to agree is [`demand`]'s, who may is [`authority`]'s business. Every step is an entry of the
 //! ledger and a row that stays; steps that people are told of wait as notices until they were sent.
@@ -21,6 +21,7 @@ pub mod demand;
 pub mod desk;
 pub mod endpoint;
 pub mod grpc;
+pub mod limited;
 pub mod others;
 pub mod question;
 pub mod words;
@@ -28,6 +29,7 @@ pub mod words;
 pub(crate) mod decide;
 mod plain;
 mod read;
+mod terminal;
 
 pub use authority::Authority;
 pub use decide::{Choice, Decided, Refused as DecisionRefused, decide};
@@ -120,9 +122,29 @@ pub enum Step {
     Consumed,
     /// The ticket ended.
     Expired,
+    /// The gateway that asked has taken another policy.
+    Outdated,
 }
 
 impl Step {
+    /// Every step.
+    pub const ALL: [Self; 14] = [
+        Self::Asked,
+        Self::Joined,
+        Self::Ticket,
+        Self::Gone,
+        Self::Notified,
+        Self::NotNotified,
+        Self::Seen,
+        Self::Approved,
+        Self::BrokeGlass,
+        Self::Refused,
+        Self::Repeated,
+        Self::Consumed,
+        Self::Expired,
+        Self::Outdated,
+    ];
+
     /// The word for it in the database and in the API.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -139,6 +161,7 @@ impl Step {
             Self::Repeated => "repeated",
             Self::Consumed => "consumed",
             Self::Expired => "expired",
+            Self::Outdated => "outdated",
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::otlp::Encoding;
 use super::{LARGEST_BATCH, record};
-use crate::approvals::others;
+use crate::approvals::{book, others};
 use crate::ledger::arrival::{self, Kept};
 use crate::store::StoreError;
 use crate::web::App;
@@ -53,22 +53,31 @@ pub async fn take(State(app): State<App>, request: Request) -> Response {
     let (records, bad) = record::records(batch);
     let rejected = bad.len() as u64;
     let ended: Vec<String> = records.iter().filter_map(|r| r.ended.clone()).collect();
+    let replaced: Vec<String> = records.iter().filter_map(|r| r.replaced.clone()).collect();
     let kept = if records.is_empty() {
-        Ok(Kept::default())
+        Ok((Kept::default(), Vec::new()))
     } else {
         let told = ended.clone();
         app.store
             .try_write(move |c| {
                 let kept = arrival::keep(c, now, &records)?;
                 others::tell_ended(c, &told)?;
-                Ok(kept)
+                let mut outdated = Vec::new();
+                for worker in &replaced {
+                    outdated.extend(book::outdate(c, now, worker)?);
+                }
+                Ok((kept, outdated))
             })
             .await
     };
     match kept {
-        Ok(kept) => {
+        Ok((kept, outdated)) => {
             app.intake.count(now, kept, rejected);
             app.desk.ended(&ended);
+            if !outdated.is_empty() {
+                outdated.iter().for_each(|one| app.desk.ring(one));
+                app.announce();
+            }
             if let Some(why) = bad.first() {
                 tracing::warn!(rejected, %why, "log records were rejected");
             }

@@ -55,6 +55,8 @@ pub struct Record {
     pub kind: Kind,
     /// The exchange that is over with it.
     pub ended: Option<String>,
+    /// The worker that judged by another policy before, and does not any more.
+    pub replaced: Option<String>,
     /// What the ledger's entry says: JSON with sorted keys, references in place of bodies.
     pub value: String,
     /// The bodies.
@@ -126,6 +128,8 @@ fn record(
     };
     let about = id(needed)?;
     let ended = (half == Some(Half::Outcome)).then_some(about);
+    let replaced = (kind == Kind::Policy).then(|| text(&attributes, "countersign.policy.replaces"));
+    let replaced = replaced.flatten().map(str::to_owned);
     let worker = id("countersign.worker.id")?;
     let seq = attributes
         .get("countersign.worker.seq")
@@ -170,6 +174,7 @@ fn record(
         digest: Sha256::digest(value.as_bytes()).into(),
         kind,
         ended,
+        replaced,
         value,
         bodies,
     })

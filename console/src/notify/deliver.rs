@@ -41,7 +41,7 @@ pub async fn run(app: App) {
 
 /// Hands out new steps and tries what is due, all of it at once. Returns how many were tried.
 pub async fn round(app: &App) -> Result<usize, StoreError> {
-    let (settings, now) = (app.settings.clone(), app.clock.now());
+    let (settings, now) = (app.settings(), app.clock.now());
     // Nothing to do is the rule: it costs a read, not a commit.
     let due = app.store.read(move |c| is_due(c, now)).await?;
     if !due {
@@ -96,12 +96,10 @@ fn is_due(c: &crate::store::sql::Connection, now: i64) -> Result<bool, StoreErro
 }
 
 async fn tell(app: &App, notice: &Notice, now: i64) -> Result<(), String> {
-    let channel = app
-        .settings
-        .notify
-        .iter()
-        .find(|one| one.name == notice.channel);
-    let channel = channel
+    let settings = app.settings();
+    let mut channels = settings.notify.iter();
+    let channel = channels
+        .find(|one| one.name == notice.channel)
         .cloned()
         .ok_or("the channel is not in the settings")?;
     let link = app.page(&format!("/approvals/{}", notice.approval.id));

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreProviderMetadata};
+use openidconnect::core::{
+    CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod, CoreProviderMetadata,
+};
 use openidconnect::{
-    AccessToken, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointMaybeSet,
+    AccessToken, AuthType, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointMaybeSet,
     EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IssuerUrl, Nonce, OAuth2TokenResponse,
     PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, TokenResponse,
 };
@@ -126,6 +128,14 @@ impl Provider {
         })
     }
 
+    /// Whether an answer that says `issuer` is this provider's, as RFC 9207 has it; many say nothing.
+    pub fn sent(&self, issuer: &str) -> Result<(), Trouble> {
+        if issuer.is_empty() || issuer == self.settings.issuer {
+            return Ok(());
+        }
+        Err(Trouble::Invalid("it is another provider's".into()))
+    }
+
     /// Who came back with `code`. Blocks.
     pub fn finish(&self, code: &str, returned: &Returned) -> Result<Provided, Trouble> {
         let client = self.client(false)?;
@@ -233,11 +243,13 @@ impl Provider {
             RedirectUrl::new(self.redirect.clone()).map_err(|error| wrong(error.to_string()))?;
         let secret = self.settings.client_secret.as_ref();
         let secret = secret.and_then(|secret| secret.value.as_ref());
+        let shown = way_to_show(&metadata);
         Ok(CoreClient::from_provider_metadata(
             metadata,
             ClientId::new(self.settings.client_id.clone()),
             secret.map(|secret| ClientSecret::new(secret.expose().to_owned())),
         )
+        .set_auth_type(shown)
         .set_redirect_uri(redirect))
     }
 
@@ -272,6 +284,18 @@ impl Provider {
             .read_to_vec()
             .map_err(|error| failed(error.to_string()))?;
         Ok(HttpResponse::from_parts(parts, body))
+    }
+}
+
+/// How the client shows its secret: in a header, which every provider takes that does not say otherwise.
+fn way_to_show(metadata: &CoreProviderMetadata) -> AuthType {
+    let taken = metadata.token_endpoint_auth_methods_supported();
+    let takes = |method| taken.is_none_or(|methods| methods.contains(&method));
+    match takes(CoreClientAuthMethod::ClientSecretPost)
+        && !takes(CoreClientAuthMethod::ClientSecretBasic)
+    {
+        true => AuthType::RequestBody,
+        false => AuthType::BasicAuth,
     }
 }
 

@@ -2,8 +2,10 @@
 //! may break the glass, how people sign in, and where notices go. Every error is told with its line
 //! and its path; a file with one is not used at all.
 
+mod in_force;
 mod read;
 
+pub use in_force::{InForce, Untaken};
 pub use read::{read, read_text};
 
 use std::time::Duration;

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::postgres;
 use super::sql::{Connection, Engine};
 use super::{StoreError, meta};
+use crate::approvals::limited;
 use crate::exchanges;
 use crate::ledger;
 use crate::people;
@@ -20,6 +21,7 @@ const STEPS: &[Step] = &[
     Step::Sql(exchanges::index::SCHEMA),
     Step::Sql(exchanges::saved::SCHEMA),
     Step::Sql(people::SCHEMA),
+    Step::Sql(limited::SCHEMA),
 ];
 
 enum Step {

@@ -72,7 +72,7 @@ pub(super) async fn approvals(
     let found = app
         .store
         .read(move |c| {
-            let authority = Authority::of(c, now, &app2.settings.approvals, person)?;
+            let authority = Authority::of(c, now, &app2.settings().approvals, person)?;
             let mut found = approvals::list(c, now, &states, APPROVALS)?;
             found.retain(|approval| is_shown(&app2, &authority, approval));
             Ok((authority, found))
@@ -159,7 +159,7 @@ async fn with_events(app: &App, person: &Person, id: String, by_eye: bool) -> Re
         let found = app
             .store
             .read(move |c| {
-                let authority = Authority::of(c, now, &app2.settings.approvals, person)?;
+                let authority = Authority::of(c, now, &app2.settings().approvals, person)?;
                 let found = approvals::find(c, &wanted)?;
                 Ok(found
                     .filter(|approval| is_shown(&app2, &authority, approval))

@@ -15,8 +15,10 @@ use super::App;
 use super::auth::SignedIn;
 use super::card::{Card, Group, grouped};
 use super::context::{Context, context};
+use super::health::beyond;
 use super::page::{Frame, message, page_error, render, stale_form};
 use super::text::{self, capital, shown_line};
+use crate::approvals::limited::{self, Limited};
 use crate::approvals::{
     self, Approval, Authority, Choice, DecisionRefused, Event, State as ApprovalState, Step, book,
     decide,
@@ -39,6 +41,8 @@ struct ListPage {
     frame: Frame,
     list: Vec<Group>,
     recent: Vec<Line>,
+    /// Who asked for more than may wait.
+    beyond: Vec<String>,
 }
 
 /// The pending requests alone, for the script that keeps the page live.
@@ -105,7 +109,7 @@ pub(super) async fn list(State(app): State<App>, session: SignedIn) -> Response 
     let load = async {
         let now = app.clock.now();
         let (app2, person) = (app.clone(), session.0.person.clone());
-        let recent = app
+        let (recent, limited) = app
             .store
             .read(move |c| {
                 let settled = [
@@ -114,16 +118,24 @@ pub(super) async fn list(State(app): State<App>, session: SignedIn) -> Response 
                     ApprovalState::Consumed,
                     ApprovalState::Expired,
                 ];
-                let authority = Authority::of(c, now, &app2.settings.approvals, person)?;
+                let authority = Authority::of(c, now, &app2.settings().approvals, person)?;
                 let mut recent = approvals::list(c, now, &settled, RECENT)?;
                 recent.retain(|approval| is_shown(&app2, &authority, approval));
-                Ok(recent)
+                Ok((recent, limited::recent(c, now)?))
             })
             .await?;
+        // Whose requests somebody decides is his to know; all of it, if he may read the trail.
+        let (_, waiting) = waiting(&app, &session.0.person).await?;
+        let all = app.rights.reads_trail(&session.0.person);
+        let his = |one: &&Limited| {
+            let mut asked = waiting.iter().chain(&recent);
+            all || asked.any(|approval| approval.question.identity.subject == one.subject)
+        };
         Ok(ListPage {
             frame: Frame::new(&app, &session.0, "approvals", "Approvals").await?,
             list: groups(&app, &session.0.person, true).await?,
             recent: recent.iter().map(Line::new).collect(),
+            beyond: limited.iter().filter(his).map(beyond).collect(),
         })
     };
     match load.await {
@@ -168,7 +180,7 @@ async fn waiting(app: &App, person: &Person) -> Result<(Authority, Vec<Approval>
     let (app2, now, person) = (app.clone(), app.clock.now(), person.clone());
     app.store
         .read(move |c| {
-            let authority = Authority::of(c, now, &app2.settings.approvals, person)?;
+            let authority = Authority::of(c, now, &app2.settings().approvals, person)?;
             let mut waiting = approvals::list(c, now, &[ApprovalState::Pending], PENDING)?;
             waiting.retain(|approval| is_shown(&app2, &authority, approval));
             Ok((authority, waiting))
@@ -268,7 +280,7 @@ pub(super) async fn one(
         let found = app
             .store
             .read(move |c| {
-                let authority = Authority::of(c, now, &app2.settings.approvals, person)?;
+                let authority = Authority::of(c, now, &app2.settings().approvals, person)?;
                 let found = approvals::find(c, &id)?;
                 let Some(approval) = found.filter(|one| is_shown(&app2, &authority, one)) else {
                     return Ok(None);
@@ -298,7 +310,7 @@ pub(super) async fn one(
             context,
             repo: shown_line(approval.question.repo().unwrap_or_default()),
             earlier: earlier.iter().map(Line::new).collect(),
-            events: events.into_iter().map(EventLine::new).collect(),
+            events: lines(events),
             facts: facts(&approval),
         }))
     };
@@ -385,7 +397,7 @@ pub(super) async fn take_decision(
     let now = app.clock.now();
     let id = id.to_owned();
     let reason = reason.trim().to_owned();
-    let settings = app.settings.clone();
+    let settings = app.settings();
     let decided = app
         .store
         .write(move |c| {
@@ -473,6 +485,21 @@ impl Line {
     }
 }
 
+/// The steps; each exchange is named where it is first heard of.
+fn lines(events: Vec<Event>) -> Vec<EventLine> {
+    let mut about = None;
+    let mut lines = Vec::new();
+    for mut event in events {
+        let known = event.exchange == about;
+        about.clone_from(&event.exchange);
+        if known {
+            event.exchange = None;
+        }
+        lines.push(EventLine::new(event));
+    }
+    lines
+}
+
 impl EventLine {
     fn new(event: Event) -> Self {
         Self {
@@ -491,6 +518,7 @@ impl EventLine {
                 "repeated" => "The same request came again and was refused again",
                 "consumed" => "The request went through",
                 "expired" => "The ticket ended",
+                "outdated" => "The gateway took another policy; the request has to be sent again",
                 _ => "",
             },
             kind: event.kind,

@@ -215,7 +215,7 @@ async fn session(
 pub(super) fn cookie(app: &App, token: &str) -> String {
     let age = match token {
         "" => 0,
-        _ => app.settings.session().as_secs(),
+        _ => app.settings().session().as_secs(),
     };
     let secure = if is_https(app) { "; Secure" } else { "" };
     format!(

@@ -215,7 +215,7 @@ fn line(progress: &crate::approvals::demand::Progress) -> Line {
 }
 
 /// What the request changes in files, as far as it tells.
-pub(super) fn changes_of(question: &Question) -> Option<Changes> {
+pub(crate) fn changes_of(question: &Question) -> Option<Changes> {
     let request = &question.request;
     let text = request.body.as_deref()?;
     if request.body_encoding.as_deref() == Some("base64") {
@@ -238,7 +238,7 @@ pub(super) fn changes_of(question: &Question) -> Option<Changes> {
 }
 
 /// The changes in words and lines.
-pub(super) fn change_blocks(changes: &Changes) -> Vec<Block> {
+pub(crate) fn change_blocks(changes: &Changes) -> Vec<Block> {
     let mut blocks = Vec::new();
     changed(changes, &mut blocks);
     blocks

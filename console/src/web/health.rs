@@ -9,6 +9,7 @@ use super::App;
 use super::auth::Auditor;
 use super::page::{Frame, page_error, render};
 use super::text::{grouped, shown_line, size};
+use crate::approvals::limited::{self, Limited};
 use crate::clock::{Millis, in_words, readable};
 use crate::intake::Tally;
 use crate::ledger::health::{Health, Worker, health};
@@ -59,12 +60,19 @@ pub(super) async fn show(State(app): State<App>, session: Auditor) -> Response {
 
 async fn page(app: &App, session: &Auditor) -> Result<Page, StoreError> {
     let now = app.clock.now();
-    let (health, bytes, channels) = app
+    let (health, bytes, channels, limited) = app
         .store
-        .read(move |c| Ok((health(c, now)?, c.size()?, outbox::health(c)?)))
+        .read(move |c| {
+            let limited = limited::recent(c, now)?;
+            Ok((health(c, now)?, c.size()?, outbox::health(c)?, limited))
+        })
         .await?;
     let mut warnings = warnings(app, &health, now);
     warnings.extend(channels.iter().filter_map(silent));
+    warnings.extend(limited.iter().map(|one| Warning {
+        text: beyond(one),
+        link: Some("/approvals"),
+    }));
     let mut facts = facts(app, &health, bytes, now);
     facts.extend(channels.iter().map(|channel| ("Notices", told(channel))));
     Ok(Page {
@@ -105,6 +113,17 @@ fn silent(channel: &outbox::Health) -> Option<Warning> {
         ),
         link: None,
     })
+}
+
+/// An identity that asks for more than reviewers are asked about.
+pub(super) fn beyond(limited: &Limited) -> String {
+    format!(
+        "{} requests of {} wait for a reviewer, and no more may: {} more in the last day were denied, at last at {} UTC.",
+        limited.most,
+        shown_line(&limited.subject),
+        grouped(limited.count.unsigned_abs()),
+        readable(limited.last_at),
+    )
 }
 
 fn told(channel: &outbox::Health) -> String {
@@ -274,6 +293,16 @@ pub(super) fn warnings(app: &App, health: &Health, now: Millis) -> Vec<Warning> 
             ),
             Some("/health"),
         );
+    }
+    if let Some(untaken) = app.in_force.untaken() {
+        let since = untaken.since.map(readable).unwrap_or_default();
+        let why = untaken.why.replace('\n', "; ");
+        let text = format!(
+            "The settings that were read at {} UTC were not taken: {}. Those from {since} stay in force.",
+            readable(untaken.at),
+            shown_line(&why)
+        );
+        warn(true, text, None);
     }
     let tally = app.intake.tally();
     warn(

@@ -24,6 +24,7 @@ mod sessions;
 mod sign_in;
 pub(crate) mod text;
 
+pub(crate) use card::{change_blocks, changes_of};
 pub use guard::CONTENT_SECURITY_POLICY;
 pub use page::page_error;
 
@@ -47,7 +48,7 @@ use crate::intake::{Intake, endpoint as intake_endpoint};
 use crate::people::Rights;
 use crate::people::oidc::Provider;
 use crate::secret::Secret;
-use crate::settings::Settings;
+use crate::settings::{InForce, Settings};
 use crate::store::{Store, meta};
 
 /// An approval request carries at most 64 KiB of body; with base64, operations and paths this is
@@ -78,9 +79,7 @@ pub struct App {
     /// Who may read what.
     pub rights: Arc<Rights>,
     /// Who stands in for whom, how people sign in, and who is told.
-    pub settings: Arc<Settings>,
-    /// The organisation's identity provider, if people sign in there.
-    pub provider: Option<Arc<Provider>>,
+    pub in_force: InForce,
     /// Becomes true when the console stops.
     pub stopping: watch::Receiver<bool>,
     changes: Arc<watch::Sender<u64>>,
@@ -106,8 +105,7 @@ impl App {
             public_url: public_url.trim_end_matches('/').into(),
             dev,
             rights: Arc::default(),
-            settings: Arc::default(),
-            provider: None,
+            in_force: InForce::default(),
             stopping,
             changes: Arc::new(watch::Sender::new(0)),
         }
@@ -121,19 +119,31 @@ impl App {
 
     /// With these settings instead of the default ones.
     pub fn with_settings(mut self, settings: Settings) -> Self {
-        let back = self.page("/sign-in/oidc/callback");
-        self.provider = settings
-            .sign_in
-            .oidc
-            .clone()
-            .map(|oidc| Arc::new(Provider::new(oidc, back)));
-        self.settings = settings.into();
+        self.in_force = InForce::default();
+        self.take_settings(settings);
         self
+    }
+
+    /// Puts other settings into force, for every clone. Who is signed in stays so.
+    pub fn take_settings(&self, settings: Settings) {
+        let back = self.page("/sign-in/oidc/callback");
+        self.in_force.put(self.clock.now(), settings, &back);
+        self.announce();
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.in_force.settings()
+    }
+
+    /// The organisation's identity provider, if people sign in there.
+    pub fn provider(&self) -> Option<Arc<Provider>> {
+        self.in_force.provider()
     }
 
     /// Whether secrets that an operator made sign in.
     pub fn takes_secrets(&self) -> bool {
-        self.settings.sign_in.secrets.unwrap_or(true)
+        self.settings().sign_in.secrets.unwrap_or(true)
     }
 
     /// The address of a page, for people elsewhere.

@@ -31,10 +31,7 @@ impl Page {
             next,
             wrong,
             dev: app.dev,
-            provider: app
-                .provider
-                .as_ref()
-                .map(|provider| provider.label().to_owned()),
+            provider: app.provider().map(|provider| provider.label().to_owned()),
             secrets: app.takes_secrets(),
         }
     }
@@ -55,6 +52,7 @@ struct GoOn {
 pub(super) struct CameBack {
     code: String,
     state: String,
+    iss: String,
     error: String,
     error_description: String,
 }
@@ -91,7 +89,7 @@ pub(super) async fn form(
 
 /// Sends the browser to the identity provider.
 pub(super) async fn begin(State(app): State<App>, Query(query): Query<Next>) -> Response {
-    let Some(provider) = app.provider.clone() else {
+    let Some(provider) = app.provider() else {
         return not_set_up();
     };
     let begun = match in_background(move || provider.begin()).await {
@@ -119,7 +117,7 @@ pub(super) async fn finish(
     headers: HeaderMap,
     Query(back): Query<CameBack>,
 ) -> Response {
-    let Some(provider) = app.provider.clone() else {
+    let Some(provider) = app.provider() else {
         return not_set_up();
     };
     let browser = sign_in_under_way(&app, &headers).unwrap_or_default();
@@ -137,6 +135,9 @@ pub(super) async fn finish(
         }
         Err(error) => return page_error(&error),
     };
+    if let Err(trouble) = provider.sent(&back.iss) {
+        return refused(&trouble);
+    }
     if !back.error.is_empty() {
         let said = shown_line(&format!("{} {}", back.error, back.error_description));
         let text = format!("The identity provider refused: {}", said.trim());
@@ -148,7 +149,7 @@ pub(super) async fn finish(
         Ok(told) => told,
         Err(trouble) => return refused(&trouble),
     };
-    let length = app.settings.session();
+    let length = app.settings().session();
     let started = app
         .store
         .write(move |c| match people::provided(c, now, &told) {
@@ -205,7 +206,7 @@ pub(super) async fn submit(State(app): State<App>, Form(form): Form<Secret>) -> 
     let now = app.clock.now();
     let secret = form.secret.trim().to_owned();
     let next = local(&form.next);
-    let length = app.settings.session();
+    let length = app.settings().session();
     if !app.takes_secrets() {
         return render(StatusCode::FORBIDDEN, &Page::new(&app, next, true));
     }

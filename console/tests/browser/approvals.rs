@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::common::certified::{Certified, SECRET};
 use super::common::provider::Provider;
 use super::common::{Answer, asking, question, read, record};
 use super::{HOSTILE, Stage};
@@ -296,4 +297,132 @@ fn a_reviewer_signs_in_with_the_organisation_and_lands_on_the_request() {
     complaints.retain(|line| !line.contains("/session"));
     assert_eq!(complaints, Vec::<String>::new());
     drop(provider);
+}
+
+#[test]
+fn a_reviewer_signs_in_at_a_certified_provider_decides_and_signs_out() {
+    let mut provider = None;
+    let stage = Stage::set_with(|console| {
+        provider = Certified::start(&console.app.public_url);
+        match &provider {
+            Some(provider) => console.with_settings_and(&provider.settings(), SECRET),
+            None => console,
+        }
+    });
+    let (Some(stage), Some(provider)) = (stage, provider) else {
+        return;
+    };
+    let sign_out = "document.querySelector('form.who').requestSubmit()";
+    stage.browser.run(sign_out);
+    let signed_out = "return location.pathname === '/sign-in'";
+    stage.browser.until(signed_out);
+    stage.go(&stage.approval);
+    stage.browser.until(signed_out);
+    let to_the_provider = "document.querySelector('a.button.primary').click()";
+    stage.browser.run(to_the_provider);
+    let there = format!("return location.origin === '{}'", provider.url);
+    stage.browser.until(&there);
+    stage
+        .browser
+        .until("return !!document.querySelector('input[name=login]')");
+    stage.browser.run("const f = document.forms[0]; f.elements.login.value = 'u-grace'; f.elements.password.value = 'x'; f.submit()");
+    stage
+        .browser
+        .until("return document.querySelector('input[name=prompt]')?.value === 'consent'");
+    stage.browser.run("document.forms[0].submit()");
+    let on_the_page = format!("return location.pathname === '{}'", stage.approval);
+    stage.browser.until(&on_the_page);
+    let who = "return document.querySelector('.who').innerText";
+    assert!(stage.text(who).contains("grace"));
+    stage.browser.press("a");
+    stage
+        .browser
+        .until("return location.pathname === '/approvals'");
+    let card = stage.text("return document.querySelector('#pending article.card').innerText");
+    assert!(
+        card.contains("1 of 2 from group platform-leads (grace)"),
+        "{card}"
+    );
+    stage.browser.run(sign_out);
+    stage.browser.until(signed_out);
+    stage.go("/approvals");
+    stage.browser.until(signed_out);
+    // The provider knows her still: one click, and nothing to fill in.
+    stage.browser.run(to_the_provider);
+    stage
+        .browser
+        .until("return location.pathname === '/approvals' && !!document.querySelector('.who')");
+    assert!(stage.text(who).contains("grace"));
+}
+
+#[test]
+fn every_state_of_a_request_fits_a_desk_and_a_phone_by_day_and_by_night() {
+    let settings = "version: v1\napprovals:\n  break_glass: { reviewers: { groups: [platform-leads] } }\n  limits: { pending_per_identity: 3 }\n";
+    let Some(stage) = Stage::set_with(|console| console.with_settings(settings)) else {
+        return;
+    };
+    // One that is used, one that waits, three of one kind, and one more than may wait.
+    let held = hold(&stage, &numbered(41));
+    stage.go("/approvals");
+    until_cards(&stage, 2);
+    stage.browser.press("jc");
+    stage.browser.press("Reviewed with the team.");
+    stage
+        .browser
+        .run("document.activeElement.closest('article').focus()");
+    stage.browser.press("a");
+    let used = stage.runtime.block_on(held).unwrap();
+    let used = format!("/approvals/{}", used.header("x-countersign-approval"));
+    let _waits = hold(&stage, &numbered(42));
+    let crowd: Vec<_> = (51..=54)
+        .map(|n| {
+            let mut asked = numbered(n);
+            asked["identity"]["subject"] = json!("agent-9");
+            hold(&stage, &asked)
+        })
+        .collect();
+    stage.go("/approvals");
+    until_cards(&stage, 5);
+    stage
+        .browser
+        .until("return !document.getElementById('live').hidden");
+    let pages = [
+        ("pending", "/approvals", ""),
+        ("held", stage.approval.as_str(), ""),
+        (
+            "glass",
+            stage.approval.as_str(),
+            "document.querySelectorAll('details').forEach(d => d.open = true)",
+        ),
+        ("used", used.as_str(), ""),
+    ];
+    for dark in [false, true] {
+        stage.browser.dark(dark);
+        let scheme = if dark { "dark" } else { "light" };
+        for (width, height, mobile, kind) in
+            [(1280, 900, false, "desktop"), (375, 812, true, "phone")]
+        {
+            stage.browser.size(width, height, mobile);
+            for (name, path, first) in pages {
+                stage.go(path);
+                stage.browser.run(first);
+                let wide = stage.number("return document.documentElement.scrollWidth");
+                assert!(
+                    wide <= i64::from(width),
+                    "{name} on a {kind} is {wide} wide"
+                );
+                let poor = stage.browser.run(super::tree::CONTRAST);
+                assert_eq!(poor, json!([]), "{name} on a {kind}, {scheme}");
+                let picture = format!("approvals-{name}-{kind}-{scheme}");
+                stage.browser.picture(&picture);
+            }
+        }
+    }
+    stage.go("/approvals");
+    let told = stage.text("return document.querySelector('main').innerText");
+    assert!(
+        told.contains("3 requests of agent-9 wait for a reviewer, and no more may: 1 more"),
+        "{told}"
+    );
+    drop(crowd);
 }

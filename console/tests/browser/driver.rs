@@ -4,10 +4,14 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+
+/// What a test waits for comes, or it has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A browser window; it ends with the test.
 pub struct Browser {
@@ -67,6 +71,12 @@ impl Browser {
     }
 
     fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.try_call(method, path, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// The answer's value; or its text, if it is an error.
+    fn try_call(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         let url = format!("{}{path}", self.session);
         let answer = match method {
             "GET" => self.agent.get(url).call(),
@@ -84,8 +94,10 @@ impl Browser {
             .read_to_string()
             .unwrap();
         let value: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
-        assert!(answer.status().is_success(), "{method} {path}: {value}");
-        value["value"].clone()
+        match answer.status().is_success() {
+            true => Ok(value["value"].clone()),
+            false => Err(text),
+        }
     }
 
     /// Goes to a page and waits until it is there.
@@ -110,16 +122,19 @@ impl Browser {
         )
     }
 
-    /// Waits until a script returns true.
+    /// Waits until a script returns true. A page that gives way to the next one meanwhile ends a script
+    /// with an error: it is asked again.
     pub fn until(&self, script: &str) {
-        let wait = format!(
-            "const done = arguments[0]; const look = () => (() => {{ {script} }})() ? done(true) : setTimeout(look, 20); look();"
-        );
-        self.call(
-            "POST",
-            "/execute/async",
-            &json!({"script": wait, "args": []}),
-        );
+        let body = json!({"script": script, "args": []});
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let last = self.try_call("POST", "/execute/sync", &body);
+            if last == Ok(Value::Bool(true)) {
+                return;
+            }
+            assert!(Instant::now() < end, "{script}: {last:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Presses keys, one after the other, wherever the focus is.

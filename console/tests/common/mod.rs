@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // Each test file uses its part.
 
+pub mod certified;
 pub mod database;
 pub mod provider;
 pub mod trail;
@@ -133,7 +134,12 @@ impl Console {
 
     /// The same console with these settings, in YAML.
     pub fn with_settings(self, yaml: &str) -> Self {
-        let secret = |_: &str| Some("0123456789abcdef".to_owned());
+        self.with_settings_and(yaml, "0123456789abcdef")
+    }
+
+    /// As [`Console::with_settings`], with this value of every secret.
+    pub fn with_settings_and(self, yaml: &str, secret: &str) -> Self {
+        let secret = |_: &str| Some(secret.to_owned());
         let settings = countersign::settings::read_text(yaml, &secret)
             .unwrap_or_else(|problems| panic!("{problems:?}"));
         let app = self.app.with_settings(settings);

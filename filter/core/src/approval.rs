@@ -114,6 +114,8 @@ pub enum Answer {
     },
     /// A newer copy of the same request waits for the answer.
     Superseded(String),
+    /// The policy that asks is not in force any more.
+    PolicyChanged,
     /// Too many questions of this identity are open.
     Limited,
     /// The service could not be asked, or its answer not be understood.
@@ -352,6 +354,7 @@ pub fn read_answer(service: &ApprovalService, answer: &CallAnswer) -> Answer {
                     expires: header("x-countersign-ticket-expires").parse().ok(),
                 },
                 "superseded" => Answer::Superseded(header("x-countersign-approval")),
+                "policy_changed" => Answer::PolicyChanged,
                 "limited" => Answer::Limited,
                 // Any other service words its no itself.
                 "" => Answer::Refused {

@@ -48,6 +48,8 @@ pub enum Reason {
     ApprovalPending,
     /// A later copy of the same request waits for the answer.
     ApprovalSuperseded,
+    /// The gateway has taken another policy while the request was held.
+    PolicyChanged,
     /// Too many requests of this identity already wait for a person.
     ApprovalLimit,
     /// The approval service could not be asked.
@@ -99,6 +101,7 @@ impl Reason {
         Reason::ApprovalRefused,
         Reason::ApprovalPending,
         Reason::ApprovalSuperseded,
+        Reason::PolicyChanged,
         Reason::ApprovalLimit,
         Reason::ApprovalUnavailable,
         Reason::AuditUnavailable,
@@ -132,6 +135,7 @@ impl Reason {
             Reason::ApprovalRefused => "approval_refused",
             Reason::ApprovalPending => "approval_pending",
             Reason::ApprovalSuperseded => "approval_superseded",
+            Reason::PolicyChanged => "policy_changed",
             Reason::ApprovalLimit => "approval_limit",
             Reason::ApprovalUnavailable => "approval_unavailable",
             Reason::AuditUnavailable => "audit_unavailable",
@@ -159,6 +163,7 @@ impl Reason {
             | Reason::SecretInRequest
             | Reason::ApprovalRefused
             | Reason::ApprovalSuperseded
+            | Reason::PolicyChanged
             | Reason::ApprovalLimit => Class::Denied,
             Reason::ApprovalPending => Class::Waiting,
             Reason::KeysUnavailable
@@ -189,6 +194,7 @@ impl Reason {
             | Reason::ApprovalRefused
             | Reason::ApprovalPending
             | Reason::ApprovalSuperseded
+            | Reason::PolicyChanged
             | Reason::ApprovalLimit
             | Reason::UpgradeRefused
             | Reason::MethodRefused => 403,
@@ -207,6 +213,7 @@ impl Reason {
         match self {
             Reason::KeysUnavailable
             | Reason::ApprovalPending
+            | Reason::PolicyChanged
             | Reason::ApprovalLimit
             | Reason::ApprovalUnavailable
             | Reason::AuditUnavailable => true,
@@ -269,6 +276,9 @@ impl Reason {
             }
             Reason::ApprovalSuperseded => {
                 "A newer copy of this request is waiting for the reviewer."
+            }
+            Reason::PolicyChanged => {
+                "The gateway's policy has changed while this waited for a reviewer. Send it again."
             }
             Reason::ApprovalLimit => {
                 "Too many of your requests already wait for a reviewer. Wait until some are decided."

@@ -108,6 +108,15 @@ pub fn source() -> Source {
     }
 }
 
+/// What names the plugin whose root context this is.
+pub fn plugin() -> String {
+    let names = ["plugin_name", "plugin_root_id"].map(|name| {
+        let value = hostcalls::get_property(vec![name]).ok().flatten();
+        String::from_utf8(value.unwrap_or_default()).unwrap_or_default()
+    });
+    names.join("\n")
+}
+
 /// What was remembered under a key, on any worker.
 pub fn recall(key: &str) -> Option<Vec<u8>> {
     hostcalls::get_shared_data(key).ok()?.0

@@ -1,8 +1,10 @@
 //! One root context per plugin and worker: configuration, ticks, and the worker's own calls.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use countersign_core::config;
@@ -19,6 +21,12 @@ use crate::shared::Shared;
 
 /// How often timers and retries are looked at.
 const TICK: Duration = Duration::from_millis(50);
+
+thread_local! {
+    /// By plugin, the worker that was configured last. A new configuration is a new root context, in the
+    /// same VM where only the plugin's has changed; streams that are under way stay with the old one.
+    static NEWEST: RefCell<HashMap<String, Weak<Shared>>> = RefCell::default();
+}
 
 /// The root context.
 pub struct Root {
@@ -49,7 +57,13 @@ impl Root {
         let id = format!("{:016x}", RandomState::new().hash_one(self.id));
         let queue = hostcalls::register_shared_queue(&format!("countersign.{id}")).ok();
         let worker = Worker::new(Rc::new(policy), id);
-        self.shared = Some(Rc::new(Shared::new(self.id, queue, worker)));
+        let shared = Rc::new(Shared::new(self.id, queue, worker));
+        let before =
+            NEWEST.with_borrow_mut(|newest| newest.insert(host::plugin(), Rc::downgrade(&shared)));
+        if let Some(before) = before.and_then(|before| before.upgrade()) {
+            before.give_way(&shared);
+        }
+        self.shared = Some(shared);
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 
 use countersign_core::effect::{CallAnswer, Effect, Flow, Step};
 use countersign_core::stream::Stream;
-use countersign_core::worker::{Purpose, Worker, WorkerEffect};
+use countersign_core::worker::{Purpose, Wake, Worker, WorkerEffect};
 use proxy_wasm::hostcalls;
 
 use crate::host::{self, Metrics, Token};
@@ -33,6 +33,8 @@ pub struct Shared {
     streams: RefCell<HashMap<u32, Weak<RefCell<Stream>>>>,
     calls: RefCell<HashMap<Token, Caller>>,
     metrics: Metrics,
+    /// Another worker has taken this one's place, with another policy.
+    superseded: Cell<bool>,
 }
 
 impl Shared {
@@ -46,7 +48,22 @@ impl Shared {
             streams: RefCell::default(),
             calls: RefCell::default(),
             metrics: Metrics::define(),
+            superseded: Cell::new(false),
         }
+    }
+
+    /// Tells what is held here, on the next tick, that `newer` has taken this worker's place. With the
+    /// same policy nothing changes for it.
+    pub fn give_way(&self, newer: &Shared) {
+        let id = {
+            let (mine, theirs) = (self.worker.borrow(), newer.worker.borrow());
+            if mine.policy().digest == theirs.policy().digest {
+                return;
+            }
+            mine.id().to_owned()
+        };
+        newer.worker.borrow_mut().replaces(&id, host::now());
+        self.superseded.set(true);
     }
 
     /// A new stream, known to the worker until [`Shared::remove`].
@@ -126,7 +143,14 @@ impl Shared {
     pub fn poll(&self) {
         self.awake.set(false);
         self.worker.borrow_mut().take_wanted();
-        let effects = self.worker.borrow_mut().poll(host::now());
+        let mut effects = self.worker.borrow_mut().poll(host::now());
+        if self.superseded.take() {
+            let streams = self.streams.borrow();
+            let woken = streams
+                .keys()
+                .map(|id| WorkerEffect::Wake(*id, Wake::PolicyChanged));
+            effects.extend(woken);
+        }
         self.work(effects);
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::approvals::demand::Count;
-use crate::approvals::{Question, State, decide};
+use crate::approvals::{Question, State, decide, limited};
 use crate::clock::Millis;
 use crate::intake::record::text;
 use crate::ledger::entry::Kind;
@@ -90,6 +90,10 @@ fn said(entry: &Entry) -> Option<&str> {
 /// A step of an approval, as `approvals::book` and `approvals::decide` take it.
 fn step(anew: &Connection, entry: &Entry, value: &Map<String, Value>) -> Result<(), StoreError> {
     let word = |key: &str| text(value, key);
+    // Of questions that were not put there is no approval.
+    if word("step") == Some(limited::STEP) {
+        return Ok(());
+    }
     let (Some(id), Some(kind)) = (word("approval"), word("step")) else {
         return Err(StoreError::Unreadable(format!(
             "entry {} is no step of an approval",
@@ -131,9 +135,9 @@ fn step(anew: &Connection, entry: &Entry, value: &Map<String, Value>) -> Result<
             )?
             .execute(params![id, kind, entry.at, word("exchange")])?;
         }
-        "expired" => {
+        "expired" | "outdated" => {
             anew.prepare_cached("UPDATE approvals SET state = ?2 WHERE id = ?1")?
-                .execute(params![id, kind])?;
+                .execute(params![id, State::Expired])?;
         }
         _ => {}
     }

@@ -87,7 +87,7 @@ pub struct World {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// `ok`, `none`, `silent`, `approved`, `refused`, `pending`, `superseded`.
+    /// `ok`, `none`, `silent`, `approved`, `refused`, `pending`, `superseded`, `policy_changed`.
     Named(String),
     /// Written out.
     Http(HttpAnswer),

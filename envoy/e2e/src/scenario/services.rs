@@ -175,6 +175,7 @@ impl Services {
                 "refused" => decided(403, "refused", "Not on a Friday."),
                 "pending" => decided(403, "pending", ""),
                 "superseded" => decided(403, "superseded", ""),
+                "policy_changed" => decided(403, "policy_changed", ""),
                 _ => plain(&Answer::Named(name))?,
             },
             other => plain(&other)?,

@@ -4,7 +4,7 @@
 //! The names and numbers are those of Envoy's published files, where each message lives in the
 //! package that its comment names; a field that is not here is skipped when read. (A crate with all
 //! of Envoy's messages brings tonic's transport along and compiles for minutes.) The end-to-end tests
-//! set them against Envoy's own `ext_authz` filter, which is made from the published files.
+//! set them against the descriptors that Envoy carries, and against its own `ext_authz` filter.
 
 use std::collections::BTreeMap;
 

@@ -369,6 +369,7 @@ impl Stream {
             | Reason::ApprovalRefused
             | Reason::ApprovalPending
             | Reason::ApprovalSuperseded
+            | Reason::PolicyChanged
             | Reason::ApprovalLimit
             | Reason::ApprovalUnavailable
             | Reason::ResponseEncoding
@@ -380,7 +381,9 @@ impl Stream {
 fn decision(reason: Reason) -> Decision {
     match (reason, reason.class()) {
         (Reason::ApprovalRefused, _) => Decision::HeldRefused,
-        (Reason::ApprovalPending | Reason::ApprovalSuperseded, _) => Decision::HeldExpired,
+        (Reason::ApprovalPending | Reason::ApprovalSuperseded | Reason::PolicyChanged, _) => {
+            Decision::HeldExpired
+        }
         (_, Class::Denied | Class::Waiting) => Decision::Denied,
         (_, Class::Undecided) => Decision::UndecidedDenied,
     }
@@ -395,6 +398,7 @@ fn decided_by_rule(reason: Reason) -> bool {
             | Reason::ApprovalRefused
             | Reason::ApprovalPending
             | Reason::ApprovalSuperseded
+            | Reason::PolicyChanged
             | Reason::ApprovalLimit
             | Reason::ApprovalUnavailable
     )

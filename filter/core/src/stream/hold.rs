@@ -233,6 +233,7 @@ impl Stream {
                 });
                 self.refuse(worker, Reason::ApprovalSuperseded, "", now);
             }
+            Answer::PolicyChanged => self.refuse(worker, Reason::PolicyChanged, "", now),
             Answer::Limited => self.refuse(worker, Reason::ApprovalLimit, "", now),
             Answer::Unavailable { why, again } => self.ask_again(worker, &why, again, now),
         }

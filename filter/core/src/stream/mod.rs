@@ -305,8 +305,15 @@ impl Stream {
                     now,
                 );
             }
+            (
+                Wake::PolicyChanged,
+                Phase::Record(AfterRecord::Ask)
+                | Phase::Ask
+                | Phase::AskAgain
+                | Phase::Answer(AnswerStep::Ask | AnswerStep::AskAgain),
+            ) => self.refuse(worker, Reason::PolicyChanged, "", now),
             (Wake::Timer, _) => self.on_timer(worker, now),
-            (Wake::Keys | Wake::Recorded | Wake::RecordRefused, _) => {}
+            (Wake::Keys | Wake::Recorded | Wake::RecordRefused | Wake::PolicyChanged, _) => {}
         }
         self.resume()
     }

@@ -77,6 +77,9 @@ pub enum Wake {
     RecordRefused,
     /// The time it asked for has come.
     Timer,
+    /// Another worker has taken this one's place, with another policy: what a person is asked about
+    /// under this one would be let through by a policy that is not in force any more.
+    PolicyChanged,
 }
 
 impl Worker {
@@ -102,6 +105,20 @@ impl Worker {
     /// The policy of this worker.
     pub fn policy(&self) -> Rc<Policy> {
         Rc::clone(&self.policy)
+    }
+
+    /// Its id, with which the ids of its exchanges begin.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// This worker has taken the place of another one, of the same plugin on the same thread: the
+    /// ledger is told at once which one's questions are moot.
+    pub fn replaces(&mut self, other: &str, now: Now) {
+        let mut policy = Record::policy(&self.policy, now);
+        policy.text("countersign.policy.replaces", other);
+        self.announced = self.queue.push(policy, None).is_ok();
+        self.wanted = true;
     }
 
     /// A new exchange id, unique across workers.

@@ -304,3 +304,28 @@ fn an_answer_that_is_not_the_sinks_is_no_acknowledgement() {
         }
     }
 }
+
+#[test]
+fn a_worker_that_takes_a_place_tells_at_once_whose() {
+    let document = crate::config::testing::document();
+    let policy = crate::config::compile(&document, &|_| Some("secret-value".to_owned())).unwrap();
+    let mut worker = crate::worker::Worker::new(std::rc::Rc::new(policy), "w2".to_owned());
+    worker.replaces("w1", T);
+    assert!(worker.take_wanted());
+    worker.submit(record(), None).unwrap();
+    let effects = worker.poll(T);
+    let call = effects.iter().find_map(|effect| match effect {
+        crate::worker::WorkerEffect::Call(crate::worker::Purpose::Records, call) => Some(call),
+        _ => None,
+    });
+    let call = call.unwrap();
+    assert_eq!(sequences(call), [1, 2], "the policy, once, and the record");
+    let batch: Value = serde_json::from_slice(&call.body).unwrap();
+    let first = &batch["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0];
+    assert_eq!(first["eventName"], "countersign.policy");
+    let attributes = first["attributes"].as_array().unwrap();
+    let replaces = attributes
+        .iter()
+        .find(|a| a["key"] == "countersign.policy.replaces");
+    assert_eq!(replaces.unwrap()["value"]["stringValue"], "w1");
+}
