@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // Each test file uses its part.
 
+pub mod certificates;
 pub mod database;
 pub mod provider;
 pub mod trail;
