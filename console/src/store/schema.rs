@@ -8,6 +8,7 @@ use super::{StoreError, meta};
 use crate::exchanges;
 use crate::ledger;
 use crate::people;
+use crate::policy::history;
 
 /// Where PostgreSQL keeps what SQLite has as `user_version`.
 const VERSION: &str = "schema";
@@ -20,6 +21,7 @@ const STEPS: &[Step] = &[
     Step::Sql(exchanges::index::SCHEMA),
     Step::Sql(exchanges::saved::SCHEMA),
     Step::Sql(people::SCHEMA),
+    Step::SqlThen(history::SCHEMA, history::catch_up),
 ];
 
 enum Step {
@@ -84,15 +86,13 @@ fn migrate_to(connection: &Connection, newest: usize) -> Result<(), StoreError> 
         done = postgres::BASE;
     }
     for step in STEPS.iter().take(newest).skip(done) {
-        match step {
-            Step::Sql(sql) if transaction.engine() == Engine::Postgres => {
-                transaction.execute_batch(&postgres::translated(sql))?;
-            }
-            Step::Sql(sql) => transaction.execute_batch(sql)?,
-            Step::SqlThen(sql, code) => {
-                transaction.execute_batch(sql)?;
-                code(&transaction)?;
-            }
+        let (Step::Sql(sql) | Step::SqlThen(sql, _)) = step;
+        match transaction.engine() {
+            Engine::Sqlite => transaction.execute_batch(sql)?,
+            Engine::Postgres => transaction.execute_batch(&postgres::translated(sql))?,
+        }
+        if let Step::SqlThen(_, code) = step {
+            code(&transaction)?;
         }
     }
     if found < known {
