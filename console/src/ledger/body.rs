@@ -108,6 +108,8 @@ thread_local! {
     // Its tables cost more to set up than a body of a few kilobytes costs to pack.
     static PACKER: RefCell<Option<zstd::bulk::Compressor<'static>>> =
         RefCell::new(zstd::bulk::Compressor::new(LEVEL).ok());
+    static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        RefCell::new(zstd::bulk::Decompressor::new().ok());
 }
 
 /// The packed bytes; nothing if they could not be packed, and are kept as they are.
@@ -184,7 +186,11 @@ pub(super) fn unpack(codec: i64, size: i64, data: Vec<u8>) -> Result<Vec<u8>, St
         return Err(format!("codec {codec} is not known"));
     }
     let size = usize::try_from(size).unwrap_or(usize::MAX).min(LARGEST);
-    zstd::bulk::decompress(&data, size).map_err(|error| error.to_string())
+    let unpacked = UNPACKER.with_borrow_mut(|unpacker| match unpacker {
+        Some(unpacker) => unpacker.decompress(&data, size),
+        None => zstd::bulk::decompress(&data, size),
+    });
+    unpacked.map_err(|error| error.to_string())
 }
 
 /// Lower-case hex.
