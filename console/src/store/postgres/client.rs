@@ -10,6 +10,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use rustls::CertificateError;
 use tokio::runtime::Runtime;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
@@ -398,8 +399,34 @@ pub fn in_words(error: &tokio_postgres::Error) -> String {
         };
         return format!("{}{remedy} ({})", said.message(), said.code().code());
     }
+    if let Some(why) = distrust(error) {
+        return why.to_owned();
+    }
     match error.source() {
         Some(why) => format!("{error}: {why}"),
         None => error.to_string(),
     }
+}
+
+/// What is wrong with the server's certificate, if that is what it is.
+fn distrust(error: &tokio_postgres::Error) -> Option<&'static str> {
+    use std::error::Error;
+    let failed = error.source()?.downcast_ref::<std::io::Error>()?;
+    let Some(rustls::Error::InvalidCertificate(why)) = failed.get_ref()?.downcast_ref() else {
+        return None;
+    };
+    Some(match why {
+        CertificateError::UnknownIssuer => {
+            "its certificate is of an authority that is not trusted; name the right one with \
+             sslrootcert=FILE in the URL"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is not for the name in the URL; use the name that it is for, or \
+             sslmode=verify-ca to trust every server of the authority"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired"
+        }
+        _ => return None,
+    })
 }
