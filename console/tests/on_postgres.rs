@@ -10,6 +10,8 @@ mod approvals;
 mod export;
 #[path = "intake.rs"]
 mod intake;
+#[path = "ledger_attacks.rs"]
+mod ledger_attacks;
 #[path = "ledger_keeping.rs"]
 mod ledger_keeping;
 #[path = "ledger_proofs.rs"]
