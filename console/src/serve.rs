@@ -230,7 +230,7 @@ async fn run(
     }
 }
 
-/// Starts to send the trail on, a thread for each target.
+/// Starts to send the trail on and to write exports, a thread for each.
 fn start_forwards(
     options: &Options,
     app: &App,
@@ -244,6 +244,15 @@ fn start_forwards(
         let thread = app.forwards.start(sink, store, clock, stopping.clone());
         threads.push(
             thread.map_err(|error| Failure::plain(format!("no thread for --forward: {error}")))?,
+        );
+    }
+    for export in &app.settings.exports {
+        let (store, clock) = (app.store.clone(), app.clock.clone());
+        let thread = app
+            .schedules
+            .start(export.clone(), store, clock, stopping.clone());
+        threads.push(
+            thread.map_err(|error| Failure::plain(format!("no thread for exports: {error}")))?,
         );
     }
     Ok(threads)

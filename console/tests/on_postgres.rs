@@ -20,5 +20,7 @@ mod ledger_proofs;
 mod pages;
 #[path = "replay.rs"]
 mod replay;
+#[path = "scheduled.rs"]
+mod scheduled;
 #[path = "search.rs"]
 mod search;
