@@ -6,7 +6,6 @@ use serde_json::Value;
 use crate::clock::Millis;
 use crate::intake::record::text;
 use crate::ledger::read::{self, StoredRecord};
-use crate::ledger::{Kind, derive};
 use crate::store::StoreError;
 use crate::store::sql::{Connection, params};
 
@@ -25,8 +24,6 @@ CREATE TABLE policies (
 /// The tables that [`records`] fills.
 pub const TABLES: &[&str] = &["policies"];
 
-/// Entries that are read in one go.
-const AT_ONCE: u32 = 200;
 const DIGEST: &str = "countersign.policy.digest";
 
 /// One policy.
@@ -108,23 +105,6 @@ pub fn records(c: &Connection, records: &[StoredRecord]) -> Result<(), StoreErro
         .execute(params![digest, record.index, record.at])?;
     }
     Ok(())
-}
-
-/// Fills the table of a ledger that had none, as far as the other derived tables are.
-pub fn catch_up(c: &Connection) -> Result<(), StoreError> {
-    let derived = derive::position(c)?.derived;
-    let mut from = 0;
-    loop {
-        let mut entries = read::entries(c, from, Some(Kind::Policy), AT_ONCE)?;
-        let Some(last) = entries.last() else {
-            return Ok(());
-        };
-        from = last.index + 1;
-        entries.retain(|entry| entry.index < derived);
-        for entry in &entries {
-            records(c, read::stored_record(c, entry)?.as_slice())?;
-        }
-    }
 }
 
 /// The document, a member a line.

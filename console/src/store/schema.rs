@@ -21,9 +21,11 @@ const STEPS: &[Step] = &[
     Step::Sql(exchanges::index::SCHEMA),
     Step::Sql(exchanges::saved::SCHEMA),
     Step::Sql(people::SCHEMA),
-    Step::SqlThen(history::SCHEMA, history::catch_up),
+    Step::SqlThen(history::SCHEMA, ledger::derive::reset),
 ];
 
+/// What is derived from the entries is not brought over: a step that changes it resets it, and it is
+/// made anew in the background.
 enum Step {
     Sql(&'static str),
     /// For what SQL cannot say.

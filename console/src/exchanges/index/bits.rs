@@ -50,16 +50,38 @@ pub fn decode(stored: &[u8]) -> Vec<u16> {
         .collect()
 }
 
-/// The rows that a stored part stands for.
-pub fn rows(block: u32, stored: &[u8]) -> RoaringBitmap {
-    let first = block.saturating_mul(BLOCK);
-    if stored.len() == BITMAP {
-        return RoaringBitmap::from_lsb0_bytes(first, stored);
+/// Rows that are put together from stored parts of one value or of many: a bit for each row. A part
+/// costs no more than its bytes.
+#[derive(Debug, Default)]
+pub struct Union(Vec<u8>);
+
+impl Union {
+    /// Adds a part.
+    pub fn add(&mut self, block: u32, stored: &[u8]) {
+        if block > u32::MAX / BLOCK {
+            return;
+        }
+        let first = block as usize * BITMAP;
+        if self.0.len() < first + BITMAP {
+            self.0.resize(first + BITMAP, 0);
+        }
+        let part = self.0.iter_mut().skip(first);
+        if stored.len() == BITMAP {
+            part.zip(stored).for_each(|(byte, more)| *byte |= more);
+            return;
+        }
+        for pair in stored.as_chunks::<2>().0 {
+            let offset = usize::from(u16::from_le_bytes(*pair));
+            if let Some(byte) = self.0.get_mut(first + offset / 8) {
+                *byte |= 1 << (offset % 8);
+            }
+        }
     }
-    decode(stored)
-        .into_iter()
-        .map(|offset| first + u32::from(offset))
-        .collect()
+
+    /// All of them.
+    pub fn rows(&self) -> RoaringBitmap {
+        RoaringBitmap::from_lsb0_bytes(0, &self.0)
+    }
 }
 
 #[cfg(test)]
@@ -79,7 +101,9 @@ mod tests {
             prop_assert!(stored.len() <= BITMAP);
             prop_assert_eq!(&decode(&stored), &offsets);
             let expected: Vec<u32> = offsets.iter().map(|o| block * BLOCK + u32::from(*o)).collect();
-            prop_assert_eq!(rows(block, &stored).iter().collect::<Vec<_>>(), expected);
+            let mut union = Union::default();
+            union.add(block, &stored);
+            prop_assert_eq!(union.rows().iter().collect::<Vec<_>>(), expected);
         }
     }
 }

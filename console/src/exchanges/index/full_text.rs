@@ -1,6 +1,8 @@
 //! The full-text index: FTS5 in SQLite, a GIN index over `tsvector` in PostgreSQL. A row is a record;
 //! its id is the exchange's times [`RECORDS`](super::RECORDS), and the number of the record there.
 
+use std::ops::Range;
+
 use super::lexemes;
 use crate::exchanges::query::Words;
 use crate::store::StoreError;
@@ -77,6 +79,27 @@ pub fn newest(
         }
     }
     Ok(())
+}
+
+/// Whether a record with an id in this range has these words.
+pub fn any(c: &Connection, words: &Words, ids: Range<i64>) -> Result<bool, StoreError> {
+    let (sql, asked) = match c.engine() {
+        Engine::Sqlite => (
+            "SELECT 1 FROM search_words WHERE search_words MATCH ?1 AND rowid >= ?2 AND rowid < ?3",
+            fts5(words),
+        ),
+        Engine::Postgres => match lexemes::phrase(&words.text, words.prefix) {
+            None => return Ok(false),
+            Some(phrase) => (
+                "SELECT 1 FROM search_words
+                 WHERE words @@ CAST(CAST(?1 AS TEXT) AS TSQUERY) AND id >= ?2 AND id < ?3",
+                phrase,
+            ),
+        },
+    };
+    let mut statement = c.prepare_cached(sql)?;
+    let mut rows = statement.query(params![asked, ids.start, ids.end])?;
+    Ok(rows.next()?.is_some())
 }
 
 /// Words as an FTS5 query in which nothing else is special.

@@ -248,22 +248,24 @@ fn write_held(held: &BTreeSet<Held>) -> Vec<u8> {
 }
 
 fn read_held(stored: &[u8]) -> BTreeSet<Held> {
-    let mut numbers = Vec::new();
-    let (mut number, mut shift) = (0i64, 0u32);
-    for byte in stored {
-        number |= i64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
-        shift += 7;
-        if byte & 0x80 == 0 {
-            numbers.push(number);
-            (number, shift) = (0, 0);
+    each_held(stored).collect()
+}
+
+/// The pairs that [`write_held`] wrote.
+fn each_held(stored: &[u8]) -> impl Iterator<Item = Held> {
+    let mut bytes = stored.iter();
+    let mut next = move || {
+        let (mut number, mut shift) = (0i64, 0u32);
+        for byte in bytes.by_ref() {
+            number |= i64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+            shift += 7;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
         }
-    }
-    numbers
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .map(|[kind, value]| (*kind, *value))
-        .collect()
+        None
+    };
+    std::iter::from_fn(move || Some((next()?, next()?)))
 }
 
 /// The fields whose values are listed beside a search.
