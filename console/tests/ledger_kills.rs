@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use common::program::Program;
 use common::{KEY, batch, exchange};
 use rusqlite::Connection;
 
@@ -20,52 +21,16 @@ use rusqlite::Connection;
 const EXCHANGES: i64 = 20;
 const SENDERS: i64 = 4;
 
-struct Console {
-    child: Child,
-    address: String,
+fn serving(data: &Path) -> Program {
+    Program::serve(Command::new(env!("CARGO_BIN_EXE_countersign")), data, &[])
 }
 
-impl Console {
-    fn start(data: &Path) -> Self {
-        Self::within(Command::new(env!("CARGO_BIN_EXE_countersign")), data)
-    }
-
-    /// Starts it with files of at most so many blocks of 512 bytes: writing beyond is an error then.
-    fn with_small_files(data: &Path, blocks: u64) -> Self {
-        let mut command = Command::new("sh");
-        let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
-        command.args(["-c", &limited, env!("CARGO_BIN_EXE_countersign")]);
-        Self::within(command, data)
-    }
-
-    /// Starts what the command runs.
-    fn within(mut command: Command, data: &Path) -> Self {
-        let mut child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(data)
-            .env("COUNTERSIGN_GATEWAY_KEY", KEY)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap();
-        Self {
-            address: address.to_owned(),
-            child,
-        }
-    }
-}
-
-impl Drop for Console {
-    fn drop(&mut self) {
-        // SIGKILL: nothing is cleaned up.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// One whose files have at most so many blocks of 512 bytes: writing beyond is an error then.
+fn with_small_files(data: &Path, blocks: u64) -> Program {
+    let mut command = Command::new("sh");
+    let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    command.args(["-c", &limited, env!("CARGO_BIN_EXE_countersign")]);
+    Program::serve(command, data, &[])
 }
 
 /// Sends a batch; whether it was acknowledged. A connection that breaks is no acknowledgement.
@@ -99,7 +64,7 @@ fn one_batch(sender: &str, number: i64) -> (Vec<String>, String) {
 /// Sends from several threads until `stop` says so of how many batches were acknowledged, or a batch
 /// is not. Returns the exchanges that were acknowledged.
 fn load(
-    console: &mut Console,
+    console: &mut Program,
     round: usize,
     kill_after: Option<usize>,
 ) -> (BTreeSet<String>, Vec<u16>) {
@@ -183,7 +148,7 @@ fn a_console_that_is_killed_under_load_loses_nothing_that_it_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let mut acked = BTreeSet::new();
     for round in 0..3 {
-        let mut console = Console::start(folder.path());
+        let mut console = serving(folder.path());
         let (told, _) = load(&mut console, round, Some(20 + 13 * round));
         assert!(!told.is_empty());
         acked.extend(told);
@@ -191,14 +156,14 @@ fn a_console_that_is_killed_under_load_loses_nothing_that_it_acknowledged() {
     nothing_is_lost(folder.path(), &acked);
     verify(folder.path());
     // And it goes on.
-    drop(Console::start(folder.path()));
+    drop(serving(folder.path()));
     verify(folder.path());
 }
 
 /// Sends until the disk is full, and then until it stays full: a log that was emptied into the
 /// database may have left room for a few batches more. Returns what was acknowledged, and the batch
 /// that was refused last, with its exchanges.
-fn fill_up(console: &mut Console) -> (BTreeSet<String>, Vec<String>, String) {
+fn fill_up(console: &mut Program) -> (BTreeSet<String>, Vec<String>, String) {
     let (mut acked, refused) = load(console, 0, None);
     assert!(!acked.is_empty(), "there was room at first");
     assert!(refused.contains(&503), "a full disk is told: {refused:?}");
@@ -226,14 +191,14 @@ fn nothing_is_lost(data: &Path, acked: &BTreeSet<String>) {
 #[test]
 fn files_that_may_not_grow_are_refused_and_lose_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
-    drop(Console::start(folder.path()));
+    drop(serving(folder.path()));
     // Room for some batches, in the database and in its log.
-    let mut console = Console::with_small_files(folder.path(), 4_000);
+    let mut console = with_small_files(folder.path(), 4_000);
     let (mut acked, names, more) = fill_up(&mut console);
     drop(console);
     nothing_is_lost(folder.path(), &acked);
     // With room again it takes what it refused.
-    let console = Console::start(folder.path());
+    let console = serving(folder.path());
     assert_eq!(send(&console.address, &more), Some(200));
     drop(console);
     acked.extend(names);
@@ -278,9 +243,9 @@ impl SmallDisk {
         command
     }
 
-    fn console(&self) -> Console {
+    fn console(&self) -> Program {
         let command = self.inside(env!("CARGO_BIN_EXE_countersign"));
-        Console::within(command, self.folder.path())
+        Program::serve(command, self.folder.path(), &[])
     }
 
     /// Makes it larger.

@@ -4,13 +4,14 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use common::program::Program;
 use common::{KEY, batch, exchange, question};
 use serde_json::Value;
 
@@ -29,46 +30,21 @@ fn error(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// A console that runs; killed when dropped.
-struct Running {
-    child: Child,
-    address: String,
-}
+/// A console that is spoken to.
+struct Running(Program);
 
 impl Running {
     fn start(data: &Path, more: &[&str]) -> Self {
-        let mut args = vec![
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--data",
-            data.to_str().unwrap(),
-        ];
-        args.extend(more);
-        let mut child = countersign(&args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let address = line
-            .trim()
-            .strip_prefix("listening on http://")
-            .unwrap()
-            .to_owned();
-        Self { child, address }
+        Self(Program::serve(countersign(&[]), data, more))
     }
 
     fn request(&self, head: &str, body: &[u8]) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let mut stream = TcpStream::connect(&self.0.address).unwrap();
         let length = body.len();
         write!(
             stream,
             "{head}\r\nHost: {}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n",
-            self.address
+            self.0.address
         )
         .unwrap();
         stream.write_all(body).unwrap();
@@ -85,14 +61,6 @@ impl Running {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
         serde_json::from_str(body).unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // SIGKILL: nothing is cleaned up.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -145,7 +113,7 @@ fn a_closed_connection_frees_its_hold() {
     let secret = add_user(folder.path());
     let console = Running::start(folder.path(), &[]);
     let body = question(1, "e-1").to_string();
-    let mut caller = TcpStream::connect(&console.address).unwrap();
+    let mut caller = TcpStream::connect(&console.0.address).unwrap();
     write!(
         caller,
         "POST /ext_authz/acme HTTP/1.1\r\nHost: console\r\nAuthorization: Bearer {KEY}\r\n\
@@ -176,7 +144,7 @@ fn a_folder_has_one_console_and_is_private() {
     let taken = error(&run(&[
         "serve",
         "--listen",
-        &console.address,
+        &console.0.address,
         "--data",
         other.to_str().unwrap(),
     ]));
@@ -199,7 +167,7 @@ fn a_folder_has_one_console_and_is_private() {
 fn a_signal_ends_the_console_cleanly() {
     let folder = tempfile::tempdir().unwrap();
     let mut console = Running::start(folder.path(), &[]);
-    let pid = console.child.id().to_string();
+    let pid = console.0.child.id().to_string();
     assert!(
         Command::new("kill")
             .args(["-TERM", &pid])
@@ -207,7 +175,7 @@ fn a_signal_ends_the_console_cleanly() {
             .unwrap()
             .success()
     );
-    assert!(console.child.wait().unwrap().success());
+    assert!(console.0.child.wait().unwrap().success());
 }
 
 #[test]
@@ -282,7 +250,7 @@ fn tokens_verify_against_the_published_keys() {
     let data = folder.path().to_str().unwrap();
     let console = Running::start(folder.path(), &["--dev"]);
     let discovery = console.get("/dev/.well-known/openid-configuration", "");
-    let issuer = format!("http://{}/dev", console.address);
+    let issuer = format!("http://{}/dev", console.0.address);
     assert_eq!(discovery["issuer"], issuer.as_str());
     assert_eq!(discovery["jwks_uri"], format!("{issuer}/jwks"));
     let keys = console.get("/dev/jwks", "");

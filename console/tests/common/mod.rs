@@ -4,6 +4,7 @@
 
 pub mod certificates;
 pub mod database;
+pub mod program;
 pub mod provider;
 pub mod trail;
 
