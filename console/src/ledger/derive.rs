@@ -60,15 +60,11 @@ pub fn advance(c: &Connection, limit: u32) -> Result<Position, StoreError> {
         return Ok(position);
     }
     let entries = read::entries(c, position.derived, None, limit)?;
-    let mut records = Vec::with_capacity(entries.len());
-    let mut policies = Vec::new();
-    for entry in &entries {
-        match entry.kind {
-            Kind::Record => records.extend(read::stored_record(c, entry)?),
-            Kind::Policy => policies.extend(read::stored_record(c, entry)?),
-            _ => {}
-        }
-        position.derived = entry.index + 1;
+    let of = |kind: Kind| entries.iter().filter(move |entry| entry.kind == kind);
+    let records = read::stored_records(c, of(Kind::Record))?;
+    let policies = read::stored_records(c, of(Kind::Policy))?;
+    if let Some(last) = entries.last() {
+        position.derived = last.index + 1;
     }
     exchanges::derive::records(c, &records)?;
     history::records(c, &policies)?;

@@ -17,37 +17,33 @@ pub fn place(row: u32) -> (u32, u16) {
     (row / BLOCK, (row % BLOCK) as u16)
 }
 
-/// The stored form of sorted, different offsets.
-pub fn encode(offsets: &[u16]) -> Vec<u8> {
-    if offsets.len() <= MOST_OFFSETS {
-        return offsets.iter().flat_map(|o| o.to_le_bytes()).collect();
-    }
-    let mut bits = vec![0; BITMAP];
-    for offset in offsets {
+/// A stored part with changes: the offsets that are to be in it, and those that are not. Nothing if
+/// none is left in it.
+pub fn changed(stored: Option<&[u8]>, changes: &[(u16, bool)]) -> Option<Vec<u8>> {
+    let mut part = Union::default();
+    part.add(0, stored.unwrap_or_default());
+    let mut bits = part.0;
+    bits.resize(BITMAP, 0);
+    for (offset, there) in changes {
         if let Some(byte) = bits.get_mut(usize::from(offset / 8)) {
-            *byte |= 1 << (offset % 8);
+            let bit = 1 << (offset % 8);
+            *byte = if *there { *byte | bit } else { *byte & !bit };
         }
     }
-    bits
+    let count: u32 = bits.iter().map(|byte| byte.count_ones()).sum();
+    match count as usize {
+        0 => None,
+        1..=MOST_OFFSETS => Some(offsets(&bits).flat_map(u16::to_le_bytes).collect()),
+        _ => Some(bits),
+    }
 }
 
-/// Reads [`encode`] back.
-pub fn decode(stored: &[u8]) -> Vec<u16> {
-    if stored.len() == BITMAP {
-        let bits = |(index, byte): (usize, &u8)| {
-            let byte = *byte;
-            (0..8u16)
-                .filter(move |bit| byte & (1 << bit) != 0)
-                .map(move |bit| index as u16 * 8 + bit)
-        };
-        return stored.iter().enumerate().flat_map(bits).collect();
-    }
-    stored
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .map(|pair| u16::from_le_bytes(*pair))
-        .collect()
+fn offsets(bits: &[u8]) -> impl Iterator<Item = u16> {
+    let there = (0u16..).zip(bits).filter(|(_, byte)| **byte != 0);
+    there.flat_map(|(index, byte)| {
+        let bits = (0..8u16).filter(move |bit| byte & (1 << bit) != 0);
+        bits.map(move |bit| index * 8 + bit)
+    })
 }
 
 /// Rows that are put together from stored parts of one value or of many: a bit for each row. A part
@@ -93,17 +89,23 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_stored_reads_back(
-            set in proptest::collection::btree_set(0u16..BLOCK as u16, 0..700),
+            set in proptest::collection::btree_set(0u16..BLOCK as u16, 1..700),
+            gone in proptest::collection::btree_set(0u16..BLOCK as u16, 0..700),
             block in 0u32..1000,
         ) {
-            let offsets: Vec<u16> = set.into_iter().collect();
-            let stored = encode(&offsets);
-            prop_assert!(stored.len() <= BITMAP);
-            prop_assert_eq!(&decode(&stored), &offsets);
-            let expected: Vec<u32> = offsets.iter().map(|o| block * BLOCK + u32::from(*o)).collect();
-            let mut union = Union::default();
-            union.add(block, &stored);
-            prop_assert_eq!(union.rows().iter().collect::<Vec<_>>(), expected);
+            let put: Vec<(u16, bool)> = set.iter().map(|offset| (*offset, true)).collect();
+            let stored = changed(None, &put).unwrap();
+            let taken: Vec<(u16, bool)> = gone.iter().map(|offset| (*offset, false)).collect();
+            let left = changed(Some(&stored), &taken);
+            for (stored, set) in [(Some(stored), set.clone()), (left, &set - &gone)] {
+                let rows: Vec<u32> = set.iter().map(|o| block * BLOCK + u32::from(*o)).collect();
+                prop_assert_eq!(stored.is_none(), rows.is_empty());
+                let stored = stored.unwrap_or_default();
+                prop_assert!(stored.len() <= BITMAP);
+                let mut union = Union::default();
+                union.add(block, &stored);
+                prop_assert_eq!(union.rows().iter().collect::<Vec<_>>(), rows);
+            }
         }
     }
 }

@@ -6,23 +6,36 @@ use std::ops::Range;
 use super::lexemes;
 use crate::exchanges::query::Words;
 use crate::store::StoreError;
-use crate::store::sql::{Connection, Engine, params};
+use crate::store::sql::{Connection, Engine, ToSql, Value, params};
 
-/// Takes the words of a record in.
-pub fn insert(c: &Connection, id: i64, words: &str) -> Result<(), StoreError> {
+/// Takes the words of records in, each with its id.
+pub fn insert(c: &Connection, records: &[(i64, String)]) -> Result<(), StoreError> {
     match c.engine() {
         Engine::Sqlite => {
-            c.prepare_cached("INSERT OR REPLACE INTO search_words (rowid, words) VALUES (?1, ?2)")?
-                .execute(params![id, words])?;
+            let mut statement = c.prepare_cached(
+                "INSERT OR REPLACE INTO search_words (rowid, words) VALUES (?1, ?2)",
+            )?;
+            for (id, words) in records {
+                statement.execute(params![id, words])?;
+            }
         }
         Engine::Postgres => {
-            for (part, words) in (0i64..).zip(lexemes::parts(words)) {
-                c.prepare_cached(
-                    "INSERT INTO search_words (id, part, words)
-                     VALUES (?1, ?2, CAST(CAST(?3 AS TEXT) AS TSVECTOR))",
-                )?
-                .execute(params![id, part, words])?;
-            }
+            let parts = |(id, words): &(i64, String)| {
+                let (id, parts) = (*id, lexemes::parts(words));
+                (0i64..)
+                    .zip(parts)
+                    .map(move |(part, words)| (id, part, words))
+            };
+            let parts: Vec<(i64, i64, String)> = records.iter().flat_map(parts).collect();
+            let rows: Vec<Vec<Value<'_>>> = parts
+                .iter()
+                .map(|(id, part, words)| vec![id.to_sql(), part.to_sql(), words.to_sql()])
+                .collect();
+            c.prepare_cached(
+                "INSERT INTO search_words (id, part, words)
+                 VALUES (?1, ?2, CAST(CAST(?3 AS TEXT) AS TSVECTOR))",
+            )?
+            .insert_many(&rows)?;
         }
     }
     Ok(())
