@@ -8,7 +8,7 @@ use super::values::{Kind, cut};
 use super::{RECORDS, bits, each_held, full_text};
 use crate::exchanges::query::{Field, Pattern, Words, fold};
 use crate::store::StoreError;
-use crate::store::sql::{Connection, OptionalExtension, params};
+use crate::store::sql::{Connection, Engine, OptionalExtension, params};
 
 /// So many different values of one pattern are looked at.
 pub const MOST_VALUES: usize = 20_000;
@@ -128,11 +128,24 @@ impl Index<'_> {
                 .query_map(params![kind.code(), folded], |row| row.get(0))?
                 .collect::<Result<_, _>>()?));
         };
-        let mut statement = self.0.prepare_cached(
-            "SELECT id, folded FROM search_values
-             WHERE kind = ?1 AND folded >= ?2 AND folded <= ?3 ORDER BY folded",
-        )?;
-        let mut rows = statement.query(params![kind.code(), folded, last_with(folded)])?;
+        // What the engine passes over is not looked at here.
+        let sql = match self.0.engine() {
+            Engine::Sqlite => {
+                "SELECT id, folded FROM search_values
+                 WHERE kind = ?1 AND folded >= ?2 AND folded <= ?3 AND instr(folded, ?4) > 0
+                 ORDER BY folded"
+            }
+            Engine::Postgres => {
+                "SELECT id, folded FROM search_values
+                 WHERE kind = ?1 AND folded >= ?2 AND folded <= ?3 AND strpos(folded, ?4) > 0
+                 ORDER BY folded"
+            }
+        };
+        let longest = pattern.pieces.iter().max_by_key(|piece| piece.len());
+        let longest = cut(longest.map_or("", String::as_str));
+        let mut statement = self.0.prepare_cached(sql)?;
+        let last = last_with(folded);
+        let mut rows = statement.query(params![kind.code(), folded, last, longest])?;
         let mut numbers = Vec::new();
         while let Some(row) = rows.next()? {
             let value = row.get_ref(1)?.as_str()?;
