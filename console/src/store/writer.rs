@@ -13,7 +13,7 @@ use super::sql::{Connection, Engine};
 /// So many writes at most share one commit; more would only delay the first of them.
 const GROUP: usize = 512;
 /// So long no job may have come before the keeper works, and so often is looked for one.
-const QUIET: Duration = Duration::from_millis(5);
+const QUIET: Duration = Duration::from_millis(20);
 const LOOK: Duration = Duration::from_millis(1);
 
 /// What belongs to every commit, and what can be done when nobody waits for one.
