@@ -366,3 +366,31 @@ fn people_are_added_listed_and_removed() {
             .success()
     );
 }
+
+#[test]
+fn the_exports_of_the_settings_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, exports) = (folder.path().join("data"), folder.path().join("exports"));
+    std::fs::create_dir(&exports).unwrap();
+    let settings = folder.path().join("settings.yaml");
+    let directory = exports.display();
+    let text = format!(
+        "version: v1\nexports: [ {{ name: all, every: 1h, format: ndjson, directory: {directory} }} ]\n"
+    );
+    std::fs::write(&settings, text).unwrap();
+    let _console = Running::start(&data, &["--settings", settings.to_str().unwrap()]);
+    let written = || {
+        let files = std::fs::read_dir(&exports).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.into_iter().find(|name| name.starts_with("all-"))
+    };
+    let name = loop {
+        match written() {
+            Some(name) => break name,
+            None => std::thread::sleep(std::time::Duration::from_millis(20)),
+        }
+    };
+    // The first entry of a ledger is its key.
+    let text = std::fs::read_to_string(exports.join(name)).unwrap();
+    assert!(text.contains("countersign.key"), "{text}");
+}
