@@ -18,7 +18,12 @@
   let playing = 0;
   let whole = true;
 
-  const clock = (ms) => `${(ms / 1000).toFixed(1)} s`;
+  const clock = (ms) => {
+    if (ms < 60000) return `${(ms / 1000).toFixed(1)} s`;
+    const two = (number) => String(Math.floor(number) % 60).padStart(2, "0");
+    const [seconds, minutes, hours] = [two(ms / 1000), ms / 60000, Math.floor(ms / 3600000)];
+    return hours ? `${hours}:${two(minutes)}:${seconds}` : `${Math.floor(minutes)}:${seconds}`;
+  };
   const show = () => {
     steps.forEach((step, index) => {
       const later = !whole && (current >= 0 && !playing ? index > current : step.at > now);

@@ -100,9 +100,25 @@ pub fn in_words(length: Millis) -> String {
     }
 }
 
+/// A length of time as a clock shows it: to the millisecond as long as those matter.
+pub fn as_clock(length: Millis) -> String {
+    let (seconds, minutes, hours) = (length / 1000 % 60, length / 60_000 % 60, length / 3_600_000);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}.{:03} s", length % 1000),
+        (0, _) => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_shows_what_matters() {
+        let shown = [0, 12_034, 61_999, 39_600_000].map(as_clock);
+        assert_eq!(shown, ["0.000 s", "12.034 s", "1:01", "11:00:00"]);
+    }
 
     #[test]
     fn moments_are_read_as_people_write_them() {

@@ -196,7 +196,7 @@ async fn run(
     let expiry = tokio::spawn(expire_tickets(app.clone()));
     let notices = tokio::spawn(deliver::run(app.clone()));
     let forwards = start_forwards(options, &app, &stopping)?;
-    let again = app.clone();
+    let (again, schedules) = (app.clone(), app.schedules.clone());
     let mut wait_for_stop = stopping.clone();
     let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
         // An error means that the sender is gone, and with it the console.
@@ -218,8 +218,10 @@ async fn run(
     let _ = stop.send(true);
     expiry.abort();
     // They end within the time of one attempt, and hold the store.
-    let forwards =
-        tokio::task::spawn_blocking(move || forwards.into_iter().for_each(|one| drop(one.join())));
+    let forwards = tokio::task::spawn_blocking(move || {
+        schedules.stop();
+        forwards.into_iter().for_each(|one| drop(one.join()));
+    });
     let served = tokio::time::timeout(GRACE, server).await;
     let _ = tokio::time::timeout(GRACE, forwards).await;
     let _ = tokio::time::timeout(GRACE, notices).await;
@@ -234,7 +236,7 @@ async fn run(
     }
 }
 
-/// Starts to send the trail on, a thread for each target.
+/// Starts to send the trail on and to write exports, a thread for each.
 fn start_forwards(
     options: &Options,
     app: &App,
@@ -250,7 +252,15 @@ fn start_forwards(
             thread.map_err(|error| Failure::plain(format!("no thread for --forward: {error}")))?,
         );
     }
+    let (schedules, exports) = (&app.schedules, &app.settings().exports);
+    schedules
+        .replace(exports, &app.store, &app.clock)
+        .map_err(|error| no_thread(&error))?;
     Ok(threads)
+}
+
+fn no_thread(error: &std::io::Error) -> Failure {
+    Failure::plain(format!("no thread for exports: {error}"))
 }
 
 /// Ends tickets. Its commits are also the beat at which the ledger is signed when nothing comes in.
@@ -292,7 +302,16 @@ async fn read_again(app: App, path: PathBuf, mut told: Signal) {
     while told.recv().await.is_some() {
         match settings::read(&path, &environment) {
             Ok(settings) => {
+                let (exports, other) = (settings.exports.clone(), app.clone());
                 app.take_settings(settings);
+                let replaced = tokio::task::spawn_blocking(move || {
+                    other
+                        .schedules
+                        .replace(&exports, &other.store, &other.clock)
+                });
+                if let Ok(Err(error)) = replaced.await {
+                    tracing::error!(why = no_thread(&error).what(), "exports do not run");
+                }
                 tracing::info!(file = %path.display(), "the settings were read again");
             }
             Err(failure) => {

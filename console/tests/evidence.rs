@@ -4,11 +4,12 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
+use common::program::Program;
 use common::{KEY, batch, exchange, record};
 use serde_json::{Value, json};
 
@@ -22,23 +23,9 @@ fn countersign(args: &[&str]) -> Command {
 
 /// A console that takes these records, and then stops.
 fn recorded(data: &Path, records: &[Value]) {
-    let mut child = countersign(&[
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--data",
-        data.to_str().unwrap(),
-    ])
-    .stdout(Stdio::piped())
-    .stderr(Stdio::null())
-    .spawn()
-    .unwrap();
-    let mut line = String::new();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    out.read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listening on http://").unwrap();
+    let mut console = Program::serve(countersign(&[]), data, &[]);
     let body = batch(records).to_string();
-    let mut stream = TcpStream::connect(address).unwrap();
+    let mut stream = TcpStream::connect(&console.address).unwrap();
     write!(
         stream,
         "POST /v1/logs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\n\
@@ -49,9 +36,10 @@ fn recorded(data: &Path, records: &[Value]) {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let terminated = Command::new("kill").arg(child.id().to_string()).status();
+    let id = console.child.id().to_string();
+    let terminated = Command::new("kill").arg(id).status();
     assert!(terminated.unwrap().success());
-    child.wait().unwrap();
+    console.child.wait().unwrap();
 }
 
 fn sh(command: &str, folder: &Path) -> Output {

@@ -7,12 +7,15 @@ mod common;
 
 use std::path::Path;
 
+use common::database::{behind, copy_database, on_postgres, place};
 use common::trail::{Trail, verify_folder};
 use countersign::ledger::checkpoint::CheckpointFile;
 use countersign::ledger::entry::{Hash, Kind, leaf, leaf_hash};
+use countersign::ledger::keeper::Deriving;
 use countersign::ledger::note::{NoteKey, Verifier, split_notes};
 use countersign::ledger::verify::{Report, What};
-use rusqlite::{Connection, params};
+use countersign::store::Store;
+use countersign::store::sql::{Connection, params};
 use sha2::{Digest, Sha256};
 
 /// A ledger of 1,3xx entries: a checkpoint at 1,000, one in time, and a tail that is only sealed.
@@ -21,6 +24,7 @@ fn original(path: &Path) -> (Verifier, i64) {
     trail.exchanges("w-1", 0, 300);
     trail.approval();
     trail.hold();
+    trail.policy("w-3", &"0a".repeat(32));
     trail.exchanges("w-2", 0, 320);
     trail.clock.advance(60_000);
     trail.exchanges("w-1", 300, 20);
@@ -33,23 +37,44 @@ fn original(path: &Path) -> (Verifier, i64) {
 
 fn copy(from: &Path) -> tempfile::TempDir {
     let to = tempfile::tempdir().unwrap();
-    assert!(!from.join("countersign.db-wal").exists(), "it was closed");
-    for file in ["countersign.db", "checkpoints.txt", "ledger.key"] {
+    copy_database(from, to.path());
+    for file in ["checkpoints.txt", "ledger.key"] {
         std::fs::copy(from.join(file), to.path().join(file)).unwrap();
     }
     to
 }
 
 /// The report after `attack` on a copy.
-fn after(original: &Path, key: &Verifier, attack: impl FnOnce(&Connection)) -> Report {
+fn after(
+    original: &Path,
+    key: &Verifier,
+    attack: impl FnOnce(&Connection) + Send + 'static,
+) -> Report {
     let folder = copy(original);
-    let connection = Connection::open(folder.path().join("countersign.db")).unwrap();
-    connection
-        .pragma_update(None, "foreign_keys", false)
-        .unwrap();
-    attack(&connection);
-    drop(connection);
+    behind(folder.path(), attack);
     verify_folder(folder.path(), key, &[])
+}
+
+fn edit(c: &Connection, index: i64) {
+    let text = leaf_of(c, index).replace("ci-runner", "someone-else");
+    c.execute(
+        "UPDATE entries SET leaf = ?2 WHERE idx = ?1",
+        params![index, text],
+    )
+    .unwrap();
+}
+
+/// Bytes as the engine writes them in SQL.
+fn bytes(sql: &str) -> String {
+    if !on_postgres() {
+        return sql.to_owned();
+    }
+    let mut sql = sql.replace("x'00'", "'\\x00'::bytea");
+    for size in [32, 8192] {
+        let zeros = format!("decode(repeat('00', {size}), 'hex')");
+        sql = sql.replace(&format!("zeroblob({size})"), &zeros);
+    }
+    sql
 }
 
 fn leaf_of(c: &Connection, index: i64) -> String {
@@ -132,22 +157,14 @@ fn an_untouched_ledger_is_good() {
 fn each_change_of_the_entries_is_named_with_the_first_entry() {
     let folder = tempfile::tempdir().unwrap();
     let (key, n) = original(folder.path());
-    type Attack<'a> = (&'a str, What, i64, Box<dyn Fn(&Connection) + 'a>);
-    let edit = |c: &Connection, index: i64| {
-        let text = leaf_of(c, index).replace("ci-runner", "someone-else");
-        c.execute(
-            "UPDATE entries SET leaf = ?2 WHERE idx = ?1",
-            params![index, text],
-        )
-        .unwrap();
-    };
-    let attacks: Vec<Attack<'_>> = vec![
+    type Attack = (&'static str, What, i64, Box<dyn FnOnce(&Connection) + Send>);
+    let attacks: Vec<Attack> = vec![
         ("edit", What::Edited, 500, Box::new(|c| edit(c, 500))),
         (
             "edit in the tail",
             What::Edited,
             n - 3,
-            Box::new(|c| edit(c, n - 3)),
+            Box::new(move |c| edit(c, n - 3)),
         ),
         (
             "edit, and its hash",
@@ -173,7 +190,7 @@ fn each_change_of_the_entries_is_named_with_the_first_entry() {
             "edit in the tail, and every hash",
             What::Changed,
             n - 3,
-            Box::new(|c| {
+            Box::new(move |c| {
                 edit(c, n - 3);
                 rehash(c);
             }),
@@ -192,8 +209,11 @@ fn each_change_of_the_entries_is_named_with_the_first_entry() {
             What::Edited,
             500,
             Box::new(|c| {
-                c.execute("UPDATE entries SET hash = zeroblob(32) WHERE idx = 500", [])
-                    .unwrap();
+                c.execute(
+                    &bytes("UPDATE entries SET hash = zeroblob(32) WHERE idx = 500"),
+                    [],
+                )
+                .unwrap();
             }),
         ),
         (
@@ -278,11 +298,12 @@ fn each_change_of_the_entries_is_named_with_the_first_entry() {
             "a record at the end",
             What::Unsigned,
             n,
-            Box::new(|c| {
+            Box::new(move |c| {
                 let text = leaf_of(c, n - 1)
                     .replace(&format!("\"index\":{}", n - 1), &format!("\"index\":{n}"));
                 c.execute(
-                "INSERT INTO entries SELECT ?1, at, kind, ?2, ?3 FROM entries WHERE idx = ?1 - 1",
+                "INSERT INTO entries (idx, at, kind, leaf, hash) VALUES (?1, (SELECT max(at) FROM entries),
+                   'record', ?2, ?3)",
                 params![n, text, leaf_hash(text.as_bytes())],
             )
             .unwrap();
@@ -292,7 +313,7 @@ fn each_change_of_the_entries_is_named_with_the_first_entry() {
             "cut",
             What::Cut,
             n - 5,
-            Box::new(|c| {
+            Box::new(move |c| {
                 c.execute("DELETE FROM entries WHERE idx >= ?1", [n - 5])
                     .unwrap();
             }),
@@ -339,11 +360,12 @@ fn each_change_of_another_table_is_found() {
     let (key, _) = original(folder.path());
     for attack in [
         // Bodies: swapped contents, one that is gone, one too many, one edited, one misfiled.
-        "UPDATE bodies SET data = (SELECT data FROM bodies WHERE id = 5) WHERE id = 4",
-        "DELETE FROM bodies WHERE id = 4",
+        "UPDATE bodies SET data = (SELECT data FROM bodies ORDER BY id DESC LIMIT 1)
+         WHERE id = (SELECT min(id) FROM bodies)",
+        "DELETE FROM bodies WHERE id = (SELECT min(id) FROM bodies)",
         "INSERT INTO bodies (sha256, size, codec, data, last_entry) VALUES (zeroblob(32), 1, 0, x'00', 3)",
-        "UPDATE bodies SET codec = 0, data = x'00', size = 1 WHERE id = 4",
-        "UPDATE bodies SET last_entry = 1 WHERE id = 4",
+        "UPDATE bodies SET codec = 0, data = x'00', size = 1 WHERE id = (SELECT min(id) FROM bodies)",
+        "UPDATE bodies SET last_entry = 77 WHERE id = (SELECT min(id) FROM bodies)",
         // What proves it.
         "DELETE FROM tiles WHERE position = 2",
         "UPDATE tiles SET hashes = zeroblob(8192) WHERE position = 2",
@@ -369,6 +391,9 @@ fn each_change_of_another_table_is_found() {
         "UPDATE workers SET highest = highest + 1, records = records + 1",
         "UPDATE workers SET dropped = 0, first_at = 1",
         "DELETE FROM workers WHERE worker = 'w-2'",
+        "UPDATE policies SET last_at = first_at + 1, starts = starts + 1",
+        "DELETE FROM policies",
+        "INSERT INTO policies (digest, entry, first_at, last_at, starts) VALUES ('made-up', 3, 1, 1, 1)",
         "UPDATE meta SET value = '5' WHERE key = 'derived_to'",
         "UPDATE meta SET value = '99999' WHERE key = 'derived_to'",
         // Who agreed to what.
@@ -387,7 +412,9 @@ fn each_change_of_another_table_is_found() {
         "UPDATE holds SET filter = '{}'",
         "DELETE FROM holds",
     ] {
-        let report = after(folder.path(), &key, |c| c.execute_batch(attack).unwrap());
+        let report = after(folder.path(), &key, move |c| {
+            c.execute_batch(&bytes(attack)).unwrap();
+        });
         assert!(!report.is_good(), "{attack}: {report}");
     }
 }
@@ -404,11 +431,7 @@ fn an_earlier_state_that_was_put_back_is_found() {
     let kept = trail.checkpoint();
     let key = trail.close();
     let now = tempfile::tempdir().unwrap();
-    std::fs::copy(
-        early.path().join("countersign.db"),
-        now.path().join("countersign.db"),
-    )
-    .unwrap();
+    copy_database(early.path(), now.path());
     std::fs::copy(
         folder.path().join("checkpoints.txt"),
         now.path().join("checkpoints.txt"),
@@ -422,7 +445,7 @@ fn an_earlier_state_that_was_put_back_is_found() {
     let report = verify_folder(early.path(), &key, &[kept]);
     assert_eq!(report.findings[0].what, What::Cut, "{report}");
     // And a console does not go on with it.
-    let store = countersign::store::Store::open(&now.path().join("countersign.db")).unwrap();
+    let store = Store::open_at(&place(now.path()), Box::new(Deriving::default())).unwrap();
     let file = CheckpointFile::at(now.path().join("checkpoints.txt"));
     let refused = countersign::ledger::checkpoint::guard(&store, &file)
         .unwrap_err()
@@ -437,29 +460,22 @@ fn who_has_the_key_but_not_the_older_checkpoint_is_found() {
     let kept =
         split_notes(&std::fs::read_to_string(folder.path().join("checkpoints.txt")).unwrap());
     let forged = copy(folder.path());
-    let connection = Connection::open(forged.path().join("countersign.db")).unwrap();
-    let text = leaf_of(&connection, 1_100).replace("ci-runner", "someone-else");
-    connection
-        .execute("UPDATE entries SET leaf = ?1 WHERE idx = 1100", [&text])
-        .unwrap();
-    let said = text
-        .split_once(r#","value":"#)
-        .unwrap()
-        .1
-        .strip_suffix('}')
-        .unwrap();
-    let digest: Hash = Sha256::digest(said.as_bytes()).into();
-    connection
-        .execute(
+    behind(forged.path(), |c| {
+        let text = leaf_of(c, 1_100).replace("ci-runner", "someone-else");
+        c.execute("UPDATE entries SET leaf = ?1 WHERE idx = 1100", [&text])
+            .unwrap();
+        let (_, said) = text.split_once(r#","value":"#).unwrap();
+        let digest: Hash = Sha256::digest(said.strip_suffix('}').unwrap()).into();
+        c.execute(
             "UPDATE arrivals SET digest = ?1 WHERE entry = 1100",
             [digest],
         )
         .unwrap();
-    rehash(&connection);
-    connection
-        .execute_batch("DELETE FROM seals; DELETE FROM checkpoints")
-        .unwrap();
-    countersign::ledger::derive::reset(&connection.into()).unwrap();
+        rehash(c);
+        c.execute_batch("DELETE FROM seals; DELETE FROM checkpoints")
+            .unwrap();
+        countersign::ledger::derive::reset(c).unwrap();
+    });
     std::fs::remove_file(forged.path().join("checkpoints.txt")).unwrap();
     // The console itself signs the new history, with the right key.
     let trail = Trail::open(forged.path(), common::NOON + 900_000);
@@ -497,10 +513,9 @@ fn a_console_does_not_sign_a_ledger_that_was_cut_under_it() {
     let folder = tempfile::tempdir().unwrap();
     let trail = Trail::new(folder.path());
     trail.exchanges("w-1", 0, 5);
-    let behind = Connection::open(folder.path().join("countersign.db")).unwrap();
-    behind
-        .execute("DELETE FROM entries WHERE idx > 7", [])
-        .unwrap();
+    behind(folder.path(), |c| {
+        c.execute("DELETE FROM entries WHERE idx > 7", []).unwrap();
+    });
     let refused = trail.store.write_now(|_| Ok(())).unwrap_err().to_string();
     assert!(refused.contains("had 11 entries and has 8"), "{refused}");
 }

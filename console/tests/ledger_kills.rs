@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use common::program::Program;
 use common::{KEY, batch, exchange};
 use rusqlite::Connection;
 
@@ -20,48 +21,16 @@ use rusqlite::Connection;
 const EXCHANGES: i64 = 20;
 const SENDERS: i64 = 4;
 
-struct Console {
-    child: Child,
-    address: String,
+fn serving(data: &Path) -> Program {
+    Program::serve(Command::new(env!("CARGO_BIN_EXE_countersign")), data, &[])
 }
 
-impl Console {
-    /// Starts it, with files of at most `blocks` blocks of 512 bytes if that is given: writing beyond
-    /// is an error then, as on a file system that is full.
-    fn start(data: &Path, blocks: Option<u64>) -> Self {
-        let limit = blocks.map_or(String::new(), |blocks| {
-            format!("trap '' XFSZ; ulimit -f {blocks}; ")
-        });
-        let mut child = Command::new("sh")
-            .args([
-                "-c",
-                &format!("{limit}exec \"$0\" serve --listen 127.0.0.1:0 --data \"$1\""),
-            ])
-            .arg(env!("CARGO_BIN_EXE_countersign"))
-            .arg(data)
-            .env("COUNTERSIGN_GATEWAY_KEY", KEY)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap();
-        Self {
-            address: address.to_owned(),
-            child,
-        }
-    }
-}
-
-impl Drop for Console {
-    fn drop(&mut self) {
-        // SIGKILL: nothing is cleaned up.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// One whose files have at most so many blocks of 512 bytes: writing beyond is an error then.
+fn with_small_files(data: &Path, blocks: u64) -> Program {
+    let mut command = Command::new("sh");
+    let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    command.args(["-c", &limited, env!("CARGO_BIN_EXE_countersign")]);
+    Program::serve(command, data, &[])
 }
 
 /// Sends a batch; whether it was acknowledged. A connection that breaks is no acknowledgement.
@@ -95,7 +64,7 @@ fn one_batch(sender: &str, number: i64) -> (Vec<String>, String) {
 /// Sends from several threads until `stop` says so of how many batches were acknowledged, or a batch
 /// is not. Returns the exchanges that were acknowledged.
 fn load(
-    console: &mut Console,
+    console: &mut Program,
     round: usize,
     kill_after: Option<usize>,
 ) -> (BTreeSet<String>, Vec<u16>) {
@@ -179,66 +148,159 @@ fn a_console_that_is_killed_under_load_loses_nothing_that_it_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let mut acked = BTreeSet::new();
     for round in 0..3 {
-        let mut console = Console::start(folder.path(), None);
+        let mut console = serving(folder.path());
         let (told, _) = load(&mut console, round, Some(20 + 13 * round));
         assert!(!told.is_empty());
         acked.extend(told);
     }
-    let there = in_the_ledger(folder.path());
-    let lost: Vec<&String> = acked.difference(&there).collect();
-    assert!(
-        lost.is_empty(),
-        "{} of {} are lost: {lost:?}",
-        lost.len(),
-        acked.len()
-    );
+    nothing_is_lost(folder.path(), &acked);
     verify(folder.path());
     // And it goes on.
-    drop(Console::start(folder.path(), None));
+    drop(serving(folder.path()));
     verify(folder.path());
+}
+
+/// Sends until the disk is full, and then until it stays full: a log that was emptied into the
+/// database may have left room for a few batches more. Returns what was acknowledged, and the batch
+/// that was refused last, with its exchanges.
+fn fill_up(console: &mut Program) -> (BTreeSet<String>, Vec<String>, String) {
+    let (mut acked, refused) = load(console, 0, None);
+    assert!(!acked.is_empty(), "there was room at first");
+    assert!(refused.contains(&503), "a full disk is told: {refused:?}");
+    for number in 0..5_000 {
+        let (names, batch) = one_batch(&format!("w-more-{number}"), 0);
+        // It still answers, and takes nothing that it cannot keep.
+        match send(&console.address, &batch) {
+            Some(200) => acked.extend(names),
+            other => {
+                assert_eq!(other, Some(503));
+                return (acked, names, batch);
+            }
+        }
+    }
+    panic!("a disk that stays full");
+}
+
+fn nothing_is_lost(data: &Path, acked: &BTreeSet<String>) {
+    let there = in_the_ledger(data);
+    let lost: Vec<&String> = acked.difference(&there).collect();
+    let (count, all) = (lost.len(), acked.len());
+    assert!(lost.is_empty(), "{count} of {all} are lost: {lost:?}");
+}
+
+#[test]
+fn files_that_may_not_grow_are_refused_and_lose_nothing_that_was_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(serving(folder.path()));
+    // Room for some batches, in the database and in its log.
+    let mut console = with_small_files(folder.path(), 4_000);
+    let (mut acked, names, more) = fill_up(&mut console);
+    drop(console);
+    nothing_is_lost(folder.path(), &acked);
+    // With room again it takes what it refused.
+    let console = serving(folder.path());
+    assert_eq!(send(&console.address, &more), Some(200));
+    drop(console);
+    acked.extend(names);
+    nothing_is_lost(folder.path(), &acked);
+    verify(folder.path());
+}
+
+/// A file system of its own in a folder, which only a namespace sees; it goes with that.
+struct SmallDisk {
+    /// Holds the namespace.
+    holder: Child,
+    folder: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    /// Nothing where this user may not make one.
+    fn new(size: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut holder = Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c"])
+            .arg("mount -t tmpfs -o size=$1 tmpfs \"$0\" && echo ready && read -r _")
+            .arg(folder.path())
+            .arg(size)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let mut line = String::new();
+        BufReader::new(holder.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let disk = Self { holder, folder };
+        (line == "ready\n").then_some(disk)
+    }
+
+    /// A program that sees it.
+    fn inside(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        let target = self.holder.id().to_string();
+        command.args(["--user", "--mount", "--preserve-credentials", "--target"]);
+        command.args([&target, "--", program]);
+        command
+    }
+
+    fn console(&self) -> Program {
+        let command = self.inside(env!("CARGO_BIN_EXE_countersign"));
+        Program::serve(command, self.folder.path(), &[])
+    }
+
+    /// Makes it larger.
+    fn grow(&self, size: &str) {
+        let mut mount = self.inside("mount");
+        let options = format!("remount,size={size}");
+        let done = mount.args(["-o", &options]).arg(self.folder.path());
+        assert!(done.status().unwrap().success());
+    }
+
+    /// What is on it, for whoever is outside.
+    fn copy(&self) -> tempfile::TempDir {
+        let to = tempfile::tempdir().unwrap();
+        let mut copy = self.inside("tar");
+        let mut copy = copy
+            .arg("-C")
+            .arg(self.folder.path())
+            .args(["-c", "."])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let unpacked = Command::new("tar")
+            .arg("-x")
+            .current_dir(to.path())
+            .stdin(copy.stdout.take().unwrap())
+            .status();
+        assert!(unpacked.unwrap().success() && copy.wait().unwrap().success());
+        to
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
 }
 
 #[test]
 fn a_full_disk_is_refused_and_loses_nothing_that_was_acknowledged() {
-    let folder = tempfile::tempdir().unwrap();
-    drop(Console::start(folder.path(), None));
-    // Room for some batches, in the database and in its log.
-    let mut console = Console::start(folder.path(), Some(4_000));
-    let (mut acked, refused) = load(&mut console, 0, None);
-    assert!(!acked.is_empty(), "there was room at first");
-    assert!(refused.contains(&503), "a full disk is told: {refused:?}");
-    // It still answers, and takes nothing that it cannot keep. A log that was emptied into the
-    // database may have left room for a few batches more.
-    let (name, more) = (0..5_000)
-        .find_map(|number| {
-            let worker = format!("w-more-{number}");
-            let (names, batch) = one_batch(&worker, 0);
-            match send(&console.address, &batch) {
-                Some(200) => {
-                    acked.extend(names);
-                    None
-                }
-                other => {
-                    assert_eq!(other, Some(503));
-                    Some((names, batch))
-                }
-            }
-        })
-        .expect("a disk that stays full");
+    let Some(disk) = SmallDisk::new("6m") else {
+        println!("skipped: this user may not make a namespace with a file system of its own");
+        return;
+    };
+    let mut console = disk.console();
+    let (mut acked, names, more) = fill_up(&mut console);
     drop(console);
-    let there = in_the_ledger(folder.path());
-    let lost: Vec<&String> = acked.difference(&there).collect();
-    assert!(
-        lost.is_empty(),
-        "{} of {} are lost: {lost:?}",
-        lost.len(),
-        acked.len()
-    );
+    nothing_is_lost(disk.copy().path(), &acked);
     // With room again it takes what it refused.
-    let console = Console::start(folder.path(), None);
+    disk.grow("64m");
+    let console = disk.console();
     assert_eq!(send(&console.address, &more), Some(200));
     drop(console);
-    let there = in_the_ledger(folder.path());
-    assert!(name.iter().all(|id| there.contains(id)));
-    verify(folder.path());
+    acked.extend(names);
+    let there = disk.copy();
+    nothing_is_lost(there.path(), &acked);
+    verify(there.path());
 }

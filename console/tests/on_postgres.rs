@@ -12,6 +12,8 @@ mod approvals;
 mod export;
 #[path = "intake.rs"]
 mod intake;
+#[path = "ledger_attacks.rs"]
+mod ledger_attacks;
 #[path = "ledger_keeping.rs"]
 mod ledger_keeping;
 #[path = "ledger_proofs.rs"]
@@ -20,5 +22,7 @@ mod ledger_proofs;
 mod pages;
 #[path = "replay.rs"]
 mod replay;
+#[path = "scheduled.rs"]
+mod scheduled;
 #[path = "search.rs"]
 mod search;

@@ -7,10 +7,11 @@ mod common;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use common::program::Program;
 use common::{KEY, batch, exchange, question};
 use serde_json::Value;
 
@@ -29,55 +30,31 @@ fn error(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// A console that runs; killed when dropped.
-struct Running {
-    child: Child,
-    address: String,
-}
+/// A console that is spoken to.
+struct Running(Program);
 
 impl Running {
     fn start(data: &Path, more: &[&str]) -> Self {
-        Self::start_with(data, more, Stdio::null())
+        Self(Program::serve(countersign(&[]), data, more))
     }
 
     /// One whose log is read.
     fn start_saying(data: &Path, more: &[&str]) -> Self {
-        Self::start_with(data, more, Stdio::piped())
-    }
-
-    fn start_with(data: &Path, more: &[&str], log: Stdio) -> Self {
-        let mut args = vec![
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--data",
-            data.to_str().unwrap(),
-        ];
-        args.extend(more);
-        let mut child = countersign(&args)
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let address = line
-            .trim()
-            .strip_prefix("listening on http://")
-            .unwrap()
-            .to_owned();
-        Self { child, address }
+        Self(Program::serve_with(
+            countersign(&[]),
+            data,
+            more,
+            Stdio::piped(),
+        ))
     }
 
     fn request(&self, head: &str, body: &[u8]) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let mut stream = TcpStream::connect(&self.0.address).unwrap();
         let length = body.len();
         write!(
             stream,
             "{head}\r\nHost: {}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n",
-            self.address
+            self.0.address
         )
         .unwrap();
         stream.write_all(body).unwrap();
@@ -94,14 +71,6 @@ impl Running {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
         serde_json::from_str(body).unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // SIGKILL: nothing is cleaned up.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -154,7 +123,7 @@ fn a_closed_connection_frees_its_hold() {
     let secret = add_user(folder.path());
     let console = Running::start(folder.path(), &[]);
     let body = question(1, "e-1").to_string();
-    let mut caller = TcpStream::connect(&console.address).unwrap();
+    let mut caller = TcpStream::connect(&console.0.address).unwrap();
     write!(
         caller,
         "POST /ext_authz/acme HTTP/1.1\r\nHost: console\r\nAuthorization: Bearer {KEY}\r\n\
@@ -185,7 +154,7 @@ fn a_folder_has_one_console_and_is_private() {
     let taken = error(&run(&[
         "serve",
         "--listen",
-        &console.address,
+        &console.0.address,
         "--data",
         other.to_str().unwrap(),
     ]));
@@ -208,7 +177,7 @@ fn a_folder_has_one_console_and_is_private() {
 fn a_signal_ends_the_console_cleanly() {
     let folder = tempfile::tempdir().unwrap();
     let mut console = Running::start(folder.path(), &[]);
-    let pid = console.child.id().to_string();
+    let pid = console.0.child.id().to_string();
     assert!(
         Command::new("kill")
             .args(["-TERM", &pid])
@@ -216,7 +185,7 @@ fn a_signal_ends_the_console_cleanly() {
             .unwrap()
             .success()
     );
-    assert!(console.child.wait().unwrap().success());
+    assert!(console.0.child.wait().unwrap().success());
 }
 
 #[test]
@@ -291,7 +260,7 @@ fn tokens_verify_against_the_published_keys() {
     let data = folder.path().to_str().unwrap();
     let console = Running::start(folder.path(), &["--dev"]);
     let discovery = console.get("/dev/.well-known/openid-configuration", "");
-    let issuer = format!("http://{}/dev", console.address);
+    let issuer = format!("http://{}/dev", console.0.address);
     assert_eq!(discovery["issuer"], issuer.as_str());
     assert_eq!(discovery["jwks_uri"], format!("{issuer}/jwks"));
     let keys = console.get("/dev/jwks", "");
@@ -440,9 +409,9 @@ fn the_settings_are_read_again_when_told_and_the_last_good_ones_stay() {
     write("nobody");
     let (data, settings) = (folder.path(), file.to_str().unwrap());
     let mut console = Running::start_saying(data, &["--settings", settings]);
-    let mut said = Said(BufReader::new(console.child.stderr.take().unwrap()).lines());
+    let mut said = Said(BufReader::new(console.0.child.stderr.take().unwrap()).lines());
     let hang_up = || {
-        let pid = console.child.id().to_string();
+        let pid = console.0.child.id().to_string();
         let told = Command::new("kill").args(["-HUP", &pid]).status();
         assert!(told.unwrap().success());
     };
@@ -514,4 +483,45 @@ fn page(console: &Running, secret: &str, path: &str) -> String {
     let (_, cookie) = answer.split_once("set-cookie: ").unwrap();
     let cookie = cookie.split_once(';').unwrap().0;
     console.request(&format!("GET {path} HTTP/1.1\r\nCookie: {cookie}"), b"")
+}
+
+#[test]
+fn the_exports_of_the_settings_are_written_and_changed_when_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, exports) = (folder.path().join("data"), folder.path().join("exports"));
+    std::fs::create_dir(&exports).unwrap();
+    let settings = folder.path().join("settings.yaml");
+    let write = |name: &str| {
+        let directory = exports.display();
+        let text = format!(
+            "version: v1\nexports: [ {{ name: {name}, every: 1h, format: ndjson, directory: {directory} }} ]\n"
+        );
+        std::fs::write(&settings, text).unwrap();
+    };
+    write("all");
+    let console = Running::start(&data, &["--settings", settings.to_str().unwrap()]);
+    let written = |start: &str| {
+        loop {
+            let files = std::fs::read_dir(&exports).unwrap();
+            let mut names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+            match names.find(|name| name.starts_with(start)) {
+                Some(name) => return std::fs::read_to_string(exports.join(name)).unwrap(),
+                None => std::thread::sleep(std::time::Duration::from_millis(20)),
+            }
+        }
+    };
+    // The first entry of a ledger is its key.
+    let text = written("all-");
+    assert!(text.contains("countersign.key"), "{text}");
+    write("other");
+    let pid = console.0.child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-HUP", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let text = written("other-");
+    assert!(text.contains("countersign.key"), "{text}");
 }

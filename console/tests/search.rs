@@ -280,6 +280,70 @@ async fn pages_go_on_where_the_last_one_ended_while_records_come_in() {
     );
 }
 
+/// More than are asked one by one whether they have a word.
+const MANY: usize = 1_300;
+
+#[tokio::test]
+async fn words_and_owners_are_found_among_many_and_among_few() {
+    let console = Console::start();
+    let secret = console.person("alice", &[]).await;
+    let records: Vec<Value> = (0..MANY)
+        .map(|n| {
+            let user = if n % 4 == 0 { "few" } else { "many" };
+            let owner = if n % 5 == 0 { "acme-labs" } else { "Acme" };
+            let word = if n % 3 == 0 { "needle" } else { "hay" };
+            let more = json!({
+                "user.id": user, "url.full": format!("https://api.github.com/{word}/{n}"),
+                "countersign.operations": [{"name": "repo.read", "repo": format!("{owner}/r-{n}")}],
+            });
+            let [_, outcome] = exchange(&n.to_string(), n as i64 + 1, 5, more);
+            outcome
+        })
+        .collect();
+    for part in records.chunks(200) {
+        let body = batch(part).to_string().into_bytes();
+        console.logs("application/json", body).await;
+    }
+    let ask = async |query: &str, cursor: &str| {
+        let path = format!("/api/v1/exchanges?limit=100&facets=true&cursor={cursor}&q={query}");
+        let answer = console.api(Method::GET, &path, &secret, Value::Null).await;
+        answer.json()
+    };
+    let all_found = async || ask("", "").await["count"] == MANY;
+    console.until(all_found).await;
+    type Wanted = fn(&usize) -> bool;
+    let asked: [(&str, Wanted); 6] = [
+        ("needle", |n| n % 3 == 0),
+        ("-needle", |n| n % 3 != 0),
+        ("user:few%20needle", |n| n % 12 == 0),
+        ("user:few%20-needle", |n| n % 4 == 0 && n % 3 != 0),
+        ("repo:acme/*%20needl*", |n| n % 5 != 0 && n % 3 == 0),
+        ("repo:acme*%20-repo:acme/*", |n| n % 5 == 0),
+    ];
+    for (query, wanted) in asked {
+        let wanted: Vec<String> = (0..MANY)
+            .rev()
+            .filter(wanted)
+            .map(|n| n.to_string())
+            .collect();
+        let (mut found, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = ask(query, &cursor).await;
+            assert_eq!(page["count"], wanted.len(), "{query}");
+            let exchanges = page["exchanges"].as_array().unwrap();
+            let ids = exchanges
+                .iter()
+                .map(|one| one["exchange"].as_str().unwrap());
+            found.extend(ids.map(str::to_owned));
+            match page["next"].as_str() {
+                Some(next) => cursor = next.to_owned(),
+                None => break,
+            }
+        }
+        assert_eq!(found, wanted, "{query}");
+    }
+}
+
 #[tokio::test]
 async fn what_was_found_is_counted_by_value_and_by_time() {
     let (console, secret) = filled().await;

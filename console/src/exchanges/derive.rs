@@ -3,6 +3,8 @@
 //!
 //! All of it follows from the entries, taken in order: see [`crate::ledger::derive`].
 
+use std::collections::{BTreeSet, HashMap};
+
 use serde_json::{Map, Value};
 
 use super::index;
@@ -10,7 +12,7 @@ use crate::clock::Millis;
 use crate::intake::record::{Half, text};
 use crate::ledger::read::StoredRecord;
 use crate::store::StoreError;
-use crate::store::sql::{Connection, params};
+use crate::store::sql::{Connection, ToSql, Value as Sql};
 
 /// Operations of one exchange that are spelled out in lists; the page of the exchange has all.
 const IN_WORDS: usize = 4;
@@ -26,54 +28,65 @@ pub const TABLES: &[&str] = &[
 
 /// Takes records in. They come in the order of their entries, each once.
 pub fn records(c: &Connection, records: &[StoredRecord]) -> Result<(), StoreError> {
+    let named: Vec<(&str, &StoredRecord)> = records
+        .iter()
+        .filter_map(|record| Some((text(&record.attributes, "countersign.exchange.id")?, record)))
+        .collect();
+    let rows = exchange_rows(c, &named)?;
+    let mut numbers = records_so_far(c, rows.iter().map(|(row, _)| *row))?;
     let mut taken = Vec::with_capacity(records.len());
-    for record in records {
-        let Some(id) = text(&record.attributes, "countersign.exchange.id") else {
-            continue;
-        };
-        let (row, at) = exchange_row(c, id, record)?;
-        let number = c
-            .prepare_cached("SELECT count(*) FROM exchange_entries WHERE exchange = ?1")?
-            .query_row([row], |row| row.get(0))?;
-        c.prepare_cached("INSERT INTO exchange_entries (exchange, entry) VALUES (?1, ?2)")?
-            .execute([row, record.index])?;
+    let mut links = Vec::with_capacity(records.len());
+    for ((_, record), (row, at)) in named.iter().zip(rows) {
+        let number = numbers.entry(row).or_default();
+        links.push(vec![Sql::Integer(row), Sql::Integer(record.index)]);
         taken.push(index::Taken {
             row,
             at,
-            number,
-            outcome: record.event == Half::Outcome.event_name(),
+            number: *number,
+            outcome: is_outcome(record),
             attributes: &record.attributes,
         });
+        *number += 1;
     }
+    c.prepare_cached("INSERT INTO exchange_entries (exchange, entry) VALUES (?1, ?2)")?
+        .insert_many(&links)?;
     index::take(c, &taken)
 }
 
-/// Brings the exchange's row up to date and returns its id and when it began. Values of an outcome count over values
-/// of a request, whichever came first.
-fn exchange_row(
+/// How many records of each exchange there are.
+fn records_so_far(
     c: &Connection,
-    id: &str,
-    record: &StoredRecord,
-) -> Result<(i64, Millis), StoreError> {
-    let a = &record.attributes;
-    let operations = operations(a);
-    let mut in_words: Vec<String> = operations
+    rows: impl Iterator<Item = i64>,
+) -> Result<HashMap<i64, i64>, StoreError> {
+    let different: BTreeSet<i64> = rows.collect();
+    let asked: Vec<Vec<Sql<'_>>> = different.iter().map(|row| vec![row.to_sql()]).collect();
+    let counts = c
+        .prepare_cached("SELECT count(*) FROM exchange_entries WHERE exchange = ?1")?
+        .first_rows(&asked, |row| row.get(0))?;
+    let counts = counts.into_iter().map(Option::unwrap_or_default);
+    Ok(different.into_iter().zip(counts).collect())
+}
+
+fn is_outcome(record: &StoredRecord) -> bool {
+    record.event == Half::Outcome.event_name()
+}
+
+/// Brings the rows of exchanges up to date, record by record, and returns their ids and when they began. Values of
+/// an outcome count over values of a request, whichever came first.
+fn exchange_rows(
+    c: &Connection,
+    named: &[(&str, &StoredRecord)],
+) -> Result<Vec<(i64, Millis)>, StoreError> {
+    let operations: Vec<String> = named
         .iter()
-        .take(IN_WORDS)
-        .map(Operation::words)
+        .map(|(_, record)| in_words(&record.attributes))
         .collect();
-    if operations.len() > IN_WORDS {
-        in_words.push(format!("and {} more", operations.len() - IN_WORDS));
-    }
-    let outcome = record.event == Half::Outcome.event_name();
-    let masked: i64 = a
-        .get("countersign.masks")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|mask| mask.get("count").and_then(Value::as_i64))
-        .sum();
-    Ok(c
+    let values: Vec<Vec<Sql<'_>>> = named
+        .iter()
+        .zip(&operations)
+        .map(|((id, record), operations)| values(id, record, operations))
+        .collect();
+    let rows = c
         .prepare_cached(
             "INSERT INTO exchanges (exchange, at, user_id, user_email, session, connection, method, url,
                operations, decision, reason, rule, approval, model, status, duration_us, ended, masked,
@@ -101,31 +114,61 @@ fn exchange_row(
                has_outcome = CASE WHEN excluded.has_outcome <> 0 THEN 1 ELSE exchanges.has_outcome END
              RETURNING id, at",
         )?
-        .query_row(
-            params![
-                id,
-                record.at,
-                text(a, "user.id"),
-                text(a, "user.email"),
-                text(a, "countersign.session.id"),
-                text(a, "countersign.connection"),
-                text(a, "http.request.method"),
-                text(a, "url.full"),
-                in_words.join("; "),
-                text(a, "countersign.decision"),
-                text(a, "countersign.reason"),
-                text(a, "countersign.rule"),
-                text(a, "countersign.approval.id"),
-                text(a, "gen_ai.request.model"),
-                number(a, "http.response.status_code"),
-                number(a, "countersign.duration_us"),
-                text(a, "countersign.end"),
-                masked,
-                i64::from(!outcome),
-                i64::from(outcome)
-            ],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?)
+        .first_rows(&values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.into_iter()
+        .map(|row| Ok(row.ok_or(crate::store::sql::Error::NoRows)?))
+        .collect()
+}
+
+/// What a record says of its exchange, in the order of the columns.
+fn values<'a>(id: &'a str, record: &'a StoredRecord, operations: &'a str) -> Vec<Sql<'a>> {
+    let a = &record.attributes;
+    let word = |key: &str| text(a, key).map_or(Sql::Null, Sql::Text);
+    let number = |key: &str| {
+        let number = a.get(key).and_then(Value::as_i64);
+        number.map_or(Sql::Null, Sql::Integer)
+    };
+    let masked: i64 = a
+        .get("countersign.masks")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|mask| mask.get("count").and_then(Value::as_i64))
+        .sum();
+    let outcome = is_outcome(record);
+    vec![
+        Sql::Text(id),
+        Sql::Integer(record.at),
+        word("user.id"),
+        word("user.email"),
+        word("countersign.session.id"),
+        word("countersign.connection"),
+        word("http.request.method"),
+        word("url.full"),
+        Sql::Text(operations),
+        word("countersign.decision"),
+        word("countersign.reason"),
+        word("countersign.rule"),
+        word("countersign.approval.id"),
+        word("gen_ai.request.model"),
+        number("http.response.status_code"),
+        number("countersign.duration_us"),
+        word("countersign.end"),
+        Sql::Integer(masked),
+        Sql::Integer((!outcome).into()),
+        Sql::Integer(outcome.into()),
+    ]
+}
+
+/// The operations as lists show them.
+fn in_words(attributes: &Map<String, Value>) -> String {
+    let operations = operations(attributes);
+    let shown = operations.iter().take(IN_WORDS);
+    let mut words: Vec<String> = shown.map(Operation::words).collect();
+    if operations.len() > IN_WORDS {
+        words.push(format!("and {} more", operations.len() - IN_WORDS));
+    }
+    words.join("; ")
 }
 
 struct Operation<'a>(&'a Map<String, Value>);
@@ -148,8 +191,4 @@ fn operations(attributes: &Map<String, Value>) -> Vec<Operation<'_>> {
         .flatten()
         .filter_map(|operation| operation.as_object().map(Operation))
         .collect()
-}
-
-fn number(attributes: &Map<String, Value>, key: &str) -> Option<i64> {
-    attributes.get(key).and_then(Value::as_i64)
 }

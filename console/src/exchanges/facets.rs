@@ -15,7 +15,7 @@ const SAMPLE: usize = 2000;
 /// Values of a facet.
 const VALUES: usize = 8;
 /// So many matches are put into buckets one by one.
-const ONE_BY_ONE: u64 = 5000;
+const ONE_BY_ONE: u64 = 2000;
 const BARS: i64 = 60;
 const MINUTE: Millis = 60_000;
 const HOUR: Millis = 60 * MINUTE;
@@ -237,7 +237,8 @@ impl Times {
             });
         };
         let (first, last) = (*first, *last + DAY);
-        if last - first > 4 * DAY {
+        // As far as six hours are a step.
+        if last - first > 15 * DAY {
             return Ok(Self {
                 finest: DAY,
                 counts: days,

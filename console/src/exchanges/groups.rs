@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use roaring::RoaringBitmap;
 
-use super::facets::decided;
+use super::facets;
 use super::index::{Index, Kind};
 use super::query::Field;
 use super::search::Cursor;
@@ -47,6 +47,7 @@ pub fn sessions(
     let with_one = index.exactly(Kind::Any, Field::Session.name())?;
     let before = after.map_or(u32::MAX, Cursor::row);
     let wanted = with_one & rows;
+    let decided = Decided::of(c)?;
     let mut seen = HashSet::new();
     let mut found = Vec::new();
     let mut last = None;
@@ -63,7 +64,7 @@ pub fn sessions(
             let of_session = index.rows(number)?;
             // A session whose newest exchange stood on a page before was listed there.
             if (&of_session & &wanted).max() == Some(row) {
-                found.extend(group(&index, number, of_session)?);
+                found.extend(group(&index, number, of_session, &decided)?);
             }
         }
     }
@@ -73,18 +74,39 @@ pub fn sessions(
 /// The groups of a field, newest first.
 pub fn groups(c: &Connection, field: Field) -> Result<Vec<Group>, StoreError> {
     let index = Index(c);
+    let decided = Decided::of(c)?;
     let mut found = Vec::new();
     for (number, _) in index.values(Kind::Field(field), LISTED)? {
         let rows = index.rows(number)?;
         if !rows.is_empty() {
-            found.extend(group(&index, number, rows)?);
+            found.extend(group(&index, number, rows, &decided)?);
         }
     }
     found.sort_by_key(|group| std::cmp::Reverse(group.last));
     Ok(found)
 }
 
-fn group(index: &Index<'_>, number: i64, rows: RoaringBitmap) -> Result<Option<Group>, StoreError> {
+/// The exchanges that were refused, and those that were held.
+struct Decided {
+    refused: RoaringBitmap,
+    held: RoaringBitmap,
+}
+
+impl Decided {
+    fn of(c: &Connection) -> Result<Self, StoreError> {
+        Ok(Self {
+            refused: facets::decided(c, "refused")?,
+            held: facets::decided(c, "held")?,
+        })
+    }
+}
+
+fn group(
+    index: &Index<'_>,
+    number: i64,
+    rows: RoaringBitmap,
+    decided: &Decided,
+) -> Result<Option<Group>, StoreError> {
     let Some(value) = index.value(number)? else {
         return Ok(None);
     };
@@ -107,8 +129,8 @@ fn group(index: &Index<'_>, number: i64, rows: RoaringBitmap) -> Result<Option<G
     Ok(Some(Group {
         value,
         exchanges: rows.len(),
-        refused: decided(index.0, "refused")?.intersection_len(&rows),
-        held: decided(index.0, "held")?.intersection_len(&rows),
+        refused: decided.refused.intersection_len(&rows),
+        held: decided.held.intersection_len(&rows),
         first: at(rows.min())?,
         last: at(rows.max())?,
         users,

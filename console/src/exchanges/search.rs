@@ -13,7 +13,10 @@ use crate::store::sql::{self, Connection, OptionalExtension, params};
 pub const LARGEST_PAGE: u32 = 500;
 /// So many exchanges with a word are looked at before it is called enough for counting. The page
 /// itself looks at as many as it takes.
-pub const ENOUGH: u64 = 20_000;
+pub const ENOUGH: u64 = 10_000;
+/// So few exchanges are each asked whether they have a word; of more, those with the word are looked
+/// through.
+const FEW: u64 = 1_000;
 const HOUR: Millis = 3_600_000;
 
 /// What to look for, and which part of what is found.
@@ -105,6 +108,21 @@ pub struct Matches {
 }
 
 impl Matches {
+    /// Nothing was looked at yet.
+    fn nothing_known() -> Self {
+        Self {
+            rows: RoaringBitmap::new(),
+            floor: Some(u32::MAX),
+        }
+    }
+
+    /// Whether the `limit` highest below `before`, and whether there are more, can be told from it.
+    fn tells(&self, before: u32, limit: usize) -> bool {
+        let below = before.checked_sub(1);
+        let count = below.map_or(0, |last| self.rows.range_cardinality(..=last));
+        self.floor.is_none() || count > limit as u64
+    }
+
     /// How many, and whether that is all.
     pub fn count(&self) -> (u64, bool) {
         (self.rows.len(), self.floor.is_none())
@@ -114,14 +132,14 @@ impl Matches {
 /// Finds a page of exchanges.
 pub fn search(c: &Connection, asked: &Asked) -> Result<Found, SearchError> {
     let plan = Plan::of(&Index(c), &asked.query)?;
-    page(c, &plan, asked)
+    page(c, &plan, asked, &Matches::nothing_known())
 }
 
 /// Finds a page, and everything that matches as far as it is counted.
 pub fn search_and_count(c: &Connection, asked: &Asked) -> Result<(Found, Matches), SearchError> {
     let plan = Plan::of(&Index(c), &asked.query)?;
     let matches = plan.matches(&Index(c), u32::MAX, 0)?;
-    Ok((page(c, &plan, asked)?, matches))
+    Ok((page(c, &plan, asked, &matches)?, matches))
 }
 
 /// Everything that matches, as far as it is counted.
@@ -144,12 +162,20 @@ pub fn among(
     Ok(plan.matches(&Index(c), before, u64::MAX)?.rows)
 }
 
-fn page(c: &Connection, plan: &Plan, asked: &Asked) -> Result<Found, SearchError> {
+/// A page, from what is known already if that is enough.
+fn page(c: &Connection, plan: &Plan, asked: &Asked, known: &Matches) -> Result<Found, SearchError> {
     let limit = asked.limit.clamp(1, LARGEST_PAGE) as usize;
     let before = asked.after.map_or(u32::MAX, |cursor| cursor.0);
-    let mut rows = plan.matches(&Index(c), before, limit as u64 + 1)?.rows;
-    rows.remove_range(before..);
-    let mut newest: Vec<u32> = rows.iter().rev().take(limit + 1).collect();
+    let looked_up;
+    let matches = match known.tells(before, limit) {
+        true => known,
+        false => {
+            looked_up = plan.matches(&Index(c), before, limit as u64 + 1)?;
+            &looked_up
+        }
+    };
+    let below = matches.rows.range(..before);
+    let mut newest: Vec<u32> = below.rev().take(limit + 1).collect();
     let more = newest.len() > limit;
     newest.truncate(limit);
     let next = newest.last().filter(|_| more).map(|last| Cursor(*last));
@@ -204,11 +230,28 @@ impl Plan {
     fn matches(&self, index: &Index<'_>, before: u32, least: u64) -> Result<Matches, SearchError> {
         let mut matches = Matches::default();
         let mut top = before;
-        let mut enough = ENOUGH;
         if self.words.is_empty() {
             matches.rows = self.rows.clone();
             return Ok(matches);
         }
+        let mut candidates = self.rows.clone();
+        candidates.remove_range(before..);
+        if candidates.len() <= FEW {
+            for (negated, words) in &self.words {
+                let found = index.among_with_words(words, &candidates)?;
+                match negated {
+                    true => candidates -= found,
+                    false => candidates &= found,
+                }
+            }
+            matches.rows = candidates;
+            return Ok(matches);
+        }
+        // A page has little use for more.
+        let mut enough = match least {
+            0 => ENOUGH,
+            least => least.saturating_mul(8).min(ENOUGH),
+        };
         loop {
             let mut rows = self.rows.clone();
             rows.remove_range(top..);
@@ -361,18 +404,12 @@ fn of_status(index: &Index<'_>, ranges: &[Status]) -> Result<RoaringBitmap, Stor
     for range in ranges {
         match range {
             Status::Within(range) => {
-                for (status, number) in &known {
-                    if range.contains(status) {
-                        found |= index.rows(*number)?;
-                    }
-                }
+                let within = known.iter().filter(|(status, _)| range.contains(status));
+                found |= index.rows_of(within.map(|(_, number)| *number))?;
             }
             Status::None => {
-                let mut without = index.all()?;
-                for (_, number) in &known {
-                    without -= index.rows(*number)?;
-                }
-                found |= without;
+                let with = index.rows_of(known.iter().map(|(_, number)| *number))?;
+                found |= index.all()? - with;
             }
         }
     }
@@ -390,12 +427,9 @@ fn of_traits(index: &Index<'_>, traits: &[Trait]) -> Result<RoaringBitmap, Store
 /// The exchanges that began at `at` or later: whole days, whole hours, and the rest one by one.
 pub fn since(index: &Index<'_>, at: Millis) -> Result<RoaringBitmap, StoreError> {
     let (day, hour) = (at.div_euclid(24 * HOUR), at.div_euclid(HOUR));
-    let mut found = RoaringBitmap::new();
-    for (number, value) in index.values(Kind::Day, u32::MAX)? {
-        if value.parse::<i64>().is_ok_and(|value| value > day) {
-            found |= index.rows(number)?;
-        }
-    }
+    let days = index.values(Kind::Day, u32::MAX)?.into_iter();
+    let later = days.filter(|(_, value)| value.parse::<i64>().is_ok_and(|value| value > day));
+    let mut found = index.rows_of(later.map(|(number, _)| number))?;
     for later in hour + 1..(day + 1) * 24 {
         found |= index.exactly(Kind::Hour, &later.to_string())?;
     }

@@ -18,6 +18,7 @@ pub mod command;
 pub mod evidence;
 pub mod feed;
 pub mod forward;
+pub mod schedule;
 pub mod sink;
 
 mod csv;
@@ -75,6 +76,16 @@ impl Format {
     /// The format of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+
+    /// What names of its files end with.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Otlp => "otlp.ndjson",
+            Self::Ocsf => "ocsf.ndjson",
+            Self::Syslog => "log",
+            Self::Ndjson | Self::Csv | Self::Har => self.name(),
+        }
     }
 
     /// Its media type.

@@ -3,8 +3,8 @@
 //! OTLP confirms what it took. Syslog does not: over TCP and TLS what was sent when a connection
 //! breaks may be lost or, after it is sent again, be there twice; over UDP nothing is known.
 
-use std::io::Write;
-use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,8 @@ use crate::failure::Failure;
 
 /// How long one attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a collector has to end a connection whose end it was told of.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// An address to send to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +134,36 @@ enum Line {
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
+impl Line {
+    /// Ends a connection so that what was written is read: one that is closed while something of the
+    /// other side is unread, as the tickets of TLS 1.3 are, is reset, and the rest of it lost.
+    fn end(&mut self) -> io::Result<()> {
+        let socket = match self {
+            Self::Udp(_) => return Ok(()),
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => {
+                stream.conn.send_close_notify();
+                stream.flush()?;
+                &mut stream.sock
+            }
+        };
+        socket.shutdown(Shutdown::Write)?;
+        socket.set_read_timeout(Some(LAST_WORDS))?;
+        io::copy(&mut socket.take(1 << 20), &mut io::sink())?;
+        Ok(())
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        if let Some(line) = &mut self.line
+            && let Err(error) = line.end()
+        {
+            tracing::debug!(target = %self.target, %error, "the collector did not end the connection");
+        }
+    }
+}
+
 impl Sink {
     /// A sink; `authorities` is a PEM file to trust instead of the system's.
     pub fn new(
@@ -211,7 +243,7 @@ impl Sink {
         host: &str,
         port: u16,
         items: &[Item],
-    ) -> std::io::Result<()> {
+    ) -> io::Result<()> {
         if self.line.is_none() {
             self.line = Some(self.connect(transport, host, port)?);
         }
@@ -243,8 +275,8 @@ impl Sink {
         }
     }
 
-    fn connect(&self, transport: Transport, host: &str, port: u16) -> std::io::Result<Line> {
-        let other = |error: String| std::io::Error::other(error);
+    fn connect(&self, transport: Transport, host: &str, port: u16) -> io::Result<Line> {
+        let other = |error: String| io::Error::other(error);
         let address = (host, port)
             .to_socket_addrs()?
             .next()

@@ -95,7 +95,7 @@ fn append(c: &Connection, now: Millis, new: &[(i64, &Record)]) -> Result<(), Sto
         })
         .collect();
     c.prepare_cached("INSERT INTO arrivals (worker, seq, digest, entry) VALUES (?1, ?2, ?3, ?4)")?
-        .execute_many(&arrivals)?;
+        .insert_many(&arrivals)?;
     let entries = indexed().map(|(index, (_, record))| (index, record.kind, record.value.as_str()));
     append_many(c, now, entries)?;
     let bodies = indexed()

@@ -1,6 +1,7 @@
 //! Bodies: kept once, by the hash of their bytes, packed.
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::entry::Hash;
 use crate::store::StoreError;
-use crate::store::sql::{Connection, OptionalExtension, ToSql, Value as SqlValue};
+use crate::store::sql::{Connection, ToSql, Value as SqlValue};
 
 /// Attributes of a record that are bodies, if they are text.
 pub const KEYS: &[&str] = &["countersign.request.body", "countersign.response.body"];
@@ -74,7 +75,12 @@ pub(super) fn keep_many<'a>(
     c: &Connection,
     bodies: impl Iterator<Item = (i64, &'a Body)>,
 ) -> Result<(), StoreError> {
-    let rows: Vec<Vec<SqlValue<'_>>> = bodies
+    // Of the same body the last entry counts, which comes last.
+    let different: BTreeMap<Hash, (i64, &Body)> = bodies
+        .map(|(index, body)| (body.sha256, (index, body)))
+        .collect();
+    let rows: Vec<Vec<SqlValue<'_>>> = different
+        .values()
         .map(|(index, body)| {
             let (codec, data) = match &body.packed {
                 Some(packed) => (Codec::Zstd, packed),
@@ -85,7 +91,7 @@ pub(super) fn keep_many<'a>(
                 SqlValue::Integer(body.size as i64),
                 SqlValue::Integer(codec as i64),
                 data.to_sql(),
-                SqlValue::Integer(index),
+                SqlValue::Integer(*index),
             ]
         })
         .collect();
@@ -94,7 +100,7 @@ pub(super) fn keep_many<'a>(
          ON CONFLICT (sha256) DO UPDATE SET last_entry = excluded.last_entry
            WHERE excluded.last_entry > bodies.last_entry",
     )?
-    .execute_many(&rows)?;
+    .insert_many(&rows)?;
     Ok(())
 }
 
@@ -108,6 +114,8 @@ thread_local! {
     // Its tables cost more to set up than a body of a few kilobytes costs to pack.
     static PACKER: RefCell<Option<zstd::bulk::Compressor<'static>>> =
         RefCell::new(zstd::bulk::Compressor::new(LEVEL).ok());
+    static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        RefCell::new(zstd::bulk::Decompressor::new().ok());
 }
 
 /// The packed bytes; nothing if they could not be packed, and are kept as they are.
@@ -138,7 +146,12 @@ impl Reference {
 
     /// The text that the attribute had; nothing if the body has been deleted.
     pub fn text(&self, c: &Connection) -> Result<Option<String>, StoreError> {
-        let Some(bytes) = bytes(c, &self.sha256)? else {
+        self.text_of(bytes(c, &self.sha256)?)
+    }
+
+    /// The text that the attribute had, from the body's bytes.
+    pub fn text_of(&self, bytes: Option<Vec<u8>>) -> Result<Option<String>, StoreError> {
+        let Some(bytes) = bytes else {
             return Ok(None);
         };
         if self.base64 {
@@ -163,16 +176,25 @@ pub fn references(value: &Map<String, Value>) -> Vec<(&str, Option<Reference>)> 
 
 /// The bytes of a body; nothing if it has been deleted.
 pub fn bytes(c: &Connection, sha256: &Hash) -> Result<Option<Vec<u8>>, StoreError> {
-    let found: Option<(i64, i64, Vec<u8>)> = c
+    Ok(many(c, &[*sha256])?.remove(sha256))
+}
+
+/// The bytes of bodies, of those that have not been deleted.
+pub fn many(c: &Connection, wanted: &[Hash]) -> Result<HashMap<Hash, Vec<u8>>, StoreError> {
+    let asked: Vec<Vec<SqlValue<'_>>> = wanted.iter().map(|hash| vec![hash.to_sql()]).collect();
+    let found = c
         .prepare_cached("SELECT codec, size, data FROM bodies WHERE sha256 = ?1")?
-        .query_row([sha256], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    let Some((codec, size, data)) = found else {
-        return Ok(None);
-    };
-    unpack(codec, size, data)
-        .map(Some)
-        .map_err(|why| StoreError::Unreadable(format!("body {}: {why}", hex(sha256))))
+        .first_rows(&asked, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let mut bodies = HashMap::with_capacity(found.len());
+    for (hash, found) in wanted.iter().zip(found) {
+        let Some((codec, size, data)) = found else {
+            continue;
+        };
+        let bytes = unpack(codec, size, data)
+            .map_err(|why| StoreError::Unreadable(format!("body {}: {why}", hex(hash))))?;
+        bodies.insert(*hash, bytes);
+    }
+    Ok(bodies)
 }
 
 /// The bytes behind a row of `bodies`.
@@ -184,7 +206,11 @@ pub(super) fn unpack(codec: i64, size: i64, data: Vec<u8>) -> Result<Vec<u8>, St
         return Err(format!("codec {codec} is not known"));
     }
     let size = usize::try_from(size).unwrap_or(usize::MAX).min(LARGEST);
-    zstd::bulk::decompress(&data, size).map_err(|error| error.to_string())
+    let unpacked = UNPACKER.with_borrow_mut(|unpacker| match unpacker {
+        Some(unpacker) => unpacker.decompress(&data, size),
+        None => zstd::bulk::decompress(&data, size),
+    });
+    unpacked.map_err(|error| error.to_string())
 }
 
 /// Lower-case hex.

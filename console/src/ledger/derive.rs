@@ -10,11 +10,18 @@ use serde::Serialize;
 use super::entry::{Kind, count};
 use super::read;
 use crate::exchanges;
+use crate::policy::history;
 use crate::store::sql::{Connection, Engine};
 use crate::store::{StoreError, meta};
 
 /// Where the position stands in `meta`.
 pub(super) const DERIVED_TO: &str = "derived_to";
+
+/// The derived tables but the full-text index, in an order in which they can be emptied.
+pub(super) fn tables() -> impl Iterator<Item = &'static str> {
+    let tables = exchanges::derive::TABLES.iter().chain(history::TABLES);
+    tables.copied()
+}
 
 /// How far the derived tables are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -53,21 +60,21 @@ pub fn advance(c: &Connection, limit: u32) -> Result<Position, StoreError> {
         return Ok(position);
     }
     let entries = read::entries(c, position.derived, None, limit)?;
-    let mut records = Vec::with_capacity(entries.len());
-    for entry in &entries {
-        if entry.kind == Kind::Record {
-            records.extend(read::stored_record(c, entry)?);
-        }
-        position.derived = entry.index + 1;
+    let of = |kind: Kind| entries.iter().filter(move |entry| entry.kind == kind);
+    let records = read::stored_records(c, of(Kind::Record))?;
+    let policies = read::stored_records(c, of(Kind::Policy))?;
+    if let Some(last) = entries.last() {
+        position.derived = last.index + 1;
     }
     exchanges::derive::records(c, &records)?;
+    history::records(c, &policies)?;
     meta::set(c, DERIVED_TO, &position.derived.to_string())?;
     Ok(position)
 }
 
 /// Empties the derived tables; they are made again in the background.
 pub fn reset(c: &Connection) -> Result<(), StoreError> {
-    for table in exchanges::derive::TABLES {
+    for table in tables() {
         c.execute(&format!("DELETE FROM {table}"), [])?;
     }
     exchanges::index::full_text::clear(c)?;

@@ -134,6 +134,6 @@ pub(super) fn append_many<'a>(
     c.prepare_cached(
         "INSERT INTO entries (idx, at, kind, leaf, hash) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
-    .execute_many(&rows)?;
+    .insert_many(&rows)?;
     Ok(())
 }

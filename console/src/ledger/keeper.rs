@@ -18,7 +18,10 @@ use crate::store::{Keeper, StoreError};
 /// A backlog of so many entries is derived in the transaction that brought the last of them.
 const AT_ONCE: i64 = 256;
 /// Entries that are derived between two looks at whether anybody waits.
-const WHEN_IDLE: u32 = 64;
+const WHEN_IDLE: u32 = 256;
+/// Entries that are derived in one transaction at most. Each leaves a part of the full-text index that
+/// has to be merged with the others.
+const TOGETHER: u32 = 4_096;
 /// Entries between two checkpoints at most.
 pub const EVERY: u64 = 1_000;
 /// Milliseconds between two checkpoints at most, when there is something new.
@@ -53,8 +56,17 @@ impl Keeper for Deriving {
         self.behind
     }
 
-    fn when_idle(&mut self, c: &Connection) -> Result<bool, StoreError> {
-        self.behind = derive::advance(c, WHEN_IDLE)?.behind() > 0;
+    fn when_idle(
+        &mut self,
+        c: &Connection,
+        is_waited_for: &dyn Fn() -> bool,
+    ) -> Result<bool, StoreError> {
+        for _ in 0..TOGETHER / WHEN_IDLE {
+            self.behind = derive::advance(c, WHEN_IDLE)?.behind() > 0;
+            if !self.behind || is_waited_for() {
+                break;
+            }
+        }
         Ok(self.behind)
     }
 }
@@ -250,7 +262,11 @@ impl Keeper for Signing {
         self.deriving.has_work()
     }
 
-    fn when_idle(&mut self, c: &Connection) -> Result<bool, StoreError> {
-        self.deriving.when_idle(c)
+    fn when_idle(
+        &mut self,
+        c: &Connection,
+        is_waited_for: &dyn Fn() -> bool,
+    ) -> Result<bool, StoreError> {
+        self.deriving.when_idle(c, is_waited_for)
     }
 }

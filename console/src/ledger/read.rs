@@ -1,9 +1,11 @@
 //! Entries as the rest of the console reads them.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::body::references;
+use super::body::{self, Reference, references};
 use super::entry::{Hash, Kind};
 use crate::clock::Millis;
 use crate::intake::record::text;
@@ -147,14 +149,47 @@ pub fn exchange(c: &Connection, id: &str) -> Result<Vec<StoredRecord>, StoreErro
 
 /// The record that `entry` is, with its bodies; nothing if retention has deleted the leaf.
 pub fn stored_record(c: &Connection, entry: &Entry) -> Result<Option<StoredRecord>, StoreError> {
-    let Some(mut value) = entry.value()? else {
+    let Some(value) = entry.value()? else {
         return Ok(None);
     };
+    let body = |reference: &Reference| reference.text(c);
+    with_bodies(entry, value, body).map(Some)
+}
+
+/// The records that `entries` are. Bodies are read all at once.
+pub fn stored_records<'a>(
+    c: &Connection,
+    entries: impl Iterator<Item = &'a Entry>,
+) -> Result<Vec<StoredRecord>, StoreError> {
+    let mut values = Vec::new();
+    let mut wanted = BTreeSet::new();
+    for entry in entries {
+        let Some(value) = entry.value()? else {
+            continue;
+        };
+        let of_it = references(&value).into_iter();
+        wanted.extend(of_it.filter_map(|(_, reference)| Some(reference?.sha256)));
+        values.push((entry, value));
+    }
+    let wanted: Vec<Hash> = wanted.into_iter().collect();
+    let bodies = body::many(c, &wanted)?;
+    let body = |reference: &Reference| reference.text_of(bodies.get(&reference.sha256).cloned());
+    let records = values.into_iter();
+    records
+        .map(|(entry, value)| with_bodies(entry, value, body))
+        .collect()
+}
+
+fn with_bodies(
+    entry: &Entry,
+    mut value: Map<String, Value>,
+    body: impl Fn(&Reference) -> Result<Option<String>, StoreError>,
+) -> Result<StoredRecord, StoreError> {
     let mut attributes = object(&mut value, "attributes");
     let mut bodies_missing = Map::new();
     for (key, reference) in references(&value) {
         let reference = reference.ok_or_else(|| unreadable(entry.index, "a body's reference"))?;
-        match reference.text(c)? {
+        match body(&reference)? {
             Some(text) => {
                 attributes.insert(key.to_owned(), text.into());
             }
@@ -167,7 +202,7 @@ pub fn stored_record(c: &Connection, entry: &Entry) -> Result<Option<StoredRecor
     let nanos: u64 = text(&value, "time_unix_nano")
         .and_then(|nanos| nanos.parse().ok())
         .unwrap_or_default();
-    Ok(Some(StoredRecord {
+    Ok(StoredRecord {
         index: entry.index,
         worker: text(&attributes, "countersign.worker.id")
             .unwrap_or_default()
@@ -185,7 +220,7 @@ pub fn stored_record(c: &Connection, entry: &Entry) -> Result<Option<StoredRecor
         resource: object(&mut value, "resource"),
         attributes,
         bodies_missing,
-    }))
+    })
 }
 
 fn object(value: &mut Map<String, Value>, key: &str) -> Map<String, Value> {

@@ -7,7 +7,7 @@ use super::change::{Changes, Content};
 use super::conversation::{Answer, Message, PieceKind, ToolCall};
 use super::link::{Certainty, Link};
 use super::timeline::{RefChange, Step, Timeline, What};
-use crate::clock::{Millis, rfc3339};
+use crate::clock::{Millis, as_clock, rfc3339};
 use crate::web::text::{decision, shown, shown_line, tone};
 
 /// Characters of one text that are shown; the exchange has all of it.
@@ -28,7 +28,7 @@ pub struct Shown {
     pub until: Millis,
     /// When it happened, in RFC 3339.
     pub when: String,
-    /// Seconds after the beginning, to the millisecond.
+    /// How long after the beginning, for people.
     pub moment: String,
     /// `prompt`, `answer`, `tool` …
     pub label: &'static str,
@@ -143,7 +143,7 @@ pub fn of_exchange(timeline: &Timeline, exchange: &str) -> Vec<Shown> {
     for step in &mut own {
         step.at -= start;
         step.until -= start;
-        step.moment = moment(step.at);
+        step.moment = as_clock(step.at);
         for link in &mut step.links {
             if let Some(other) = timeline.steps.get(link.to) {
                 let segment = crate::client::path_segment(&other.exchange);
@@ -292,7 +292,7 @@ fn step_in_words(index: usize, step: &Step, start: Millis) -> Shown {
         at: step.at - start,
         until: step.until.max(step.at) - start,
         when: rfc3339(step.at),
-        moment: moment(step.at - start),
+        moment: as_clock(step.at - start),
         label,
         tone,
         heading,
@@ -308,10 +308,6 @@ fn step_in_words(index: usize, step: &Step, start: Millis) -> Shown {
 
 fn tone_of(word: &str) -> &'static str {
     tone(word)
-}
-
-fn moment(at: Millis) -> String {
-    format!("{}.{:03}", at / 1000, at % 1000)
 }
 
 fn said(message: &Message, blocks: &mut Vec<Block>) {

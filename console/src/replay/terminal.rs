@@ -72,7 +72,7 @@ impl Player<'_> {
             _ if step.quiet => "2",
             _ => "1",
         };
-        let at = format!("{:>4}  +{}s", step.index + 1, step.moment);
+        let at = format!("{:>4}  +{}", step.index + 1, step.moment);
         writeln!(self.out)?;
         let user = step
             .user

@@ -1,5 +1,5 @@
 //! The console's settings file (`countersign serve --settings FILE`): who may stand in for whom, who
-//! may break the glass, how people sign in, and where notices go. Every error is told with its line
+//! may break the glass, how people sign in, where notices go and which exports are written. Every error is told with its line
 //! and its path; a file with one is not used at all.
 
 mod in_force;
@@ -16,6 +16,7 @@ use serde::de::Error as _;
 
 use crate::approvals::demand::Reviewers;
 use crate::clock::{Millis, parse_duration, parse_moment};
+use crate::export::Format;
 use crate::secret::Secret;
 
 /// All of it.
@@ -34,6 +35,9 @@ pub struct Settings {
     /// Where notices go.
     #[serde(default)]
     pub notify: Vec<Channel>,
+    /// Exports that are written every so often.
+    #[serde(default)]
+    pub exports: Vec<Export>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -265,6 +269,24 @@ impl Told {
     }
 }
 
+/// An export that is written every so often.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// Its name, with which its files begin and under which its cursor is kept.
+    pub name: String,
+    /// How often, in milliseconds.
+    #[serde(deserialize_with = "some_interval")]
+    pub every: Millis,
+    /// What is written.
+    #[serde(deserialize_with = "some_format")]
+    pub format: Format,
+    /// Where its files go; it has to be there.
+    pub directory: std::path::PathBuf,
+    /// Only exchanges that this search finds.
+    pub query: Option<String>,
+}
+
 /// A receiver that checks signatures.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -333,6 +355,25 @@ fn some_moment<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Millis, D::E
 
 fn moment<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Millis>, D::Error> {
     some_moment(from).map(Some)
+}
+
+fn some_interval<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Millis, D::Error> {
+    let text = String::deserialize(from)?;
+    let length = parse_duration(&text).map_err(D::Error::custom)?;
+    if !(1_000..=31 * 86_400_000).contains(&length) {
+        return Err(D::Error::custom(
+            "an export is written every 1s to every 31d",
+        ));
+    }
+    Ok(length)
+}
+
+fn some_format<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Format, D::Error> {
+    let text = String::deserialize(from)?;
+    Format::from_name(&text).ok_or_else(|| {
+        let names = Format::ALL.map(Format::name).join(", ");
+        D::Error::custom(format!("`{text}` is none of {names}"))
+    })
 }
 
 fn some_length<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {

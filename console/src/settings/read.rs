@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Channel, Reviewers, SecretFrom, Settings};
+use super::{Channel, Export, Reviewers, SecretFrom, Settings};
+use crate::exchanges::query;
 use crate::failure::Failure;
 use crate::policy::check::{read_file, report};
 use crate::policy::document::{Document, parse};
@@ -77,6 +78,7 @@ pub fn read_text(
         }
         self::channel(channel, &path, &mut fault);
     }
+    exports(&settings.exports, &mut fault);
     found.sort_by_key(|problem| problem.place);
     match found.is_empty() {
         true => Ok(settings),
@@ -265,6 +267,29 @@ fn channel(channel: &Channel, path: &str, fault: Fault<'_>) {
                 format!("{path}.email.user"),
                 "`user` and `password` belong together".into(),
             );
+        }
+    }
+}
+
+fn exports(exports: &[Export], fault: Fault<'_>) {
+    for (index, export) in exports.iter().enumerate() {
+        let path = |key: &str| format!("exports[{index}].{key}");
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if export.name.is_empty() || !export.name.chars().all(plain) {
+            let why = "files are named after it: letters, digits, - and _";
+            fault(path("name"), why.into());
+        }
+        let before = exports.iter().take(index);
+        if before.into_iter().any(|other| other.name == export.name) {
+            let why = format!("a second export named `{}`", export.name);
+            fault(path("name"), why);
+        }
+        if !export.directory.is_absolute() {
+            let why = "is not an absolute path: it would depend on where the console is started";
+            fault(path("directory"), why.into());
+        }
+        if let Some(Err(why)) = export.query.as_deref().map(|text| query::parse(text, 0)) {
+            fault(path("query"), why.to_string());
         }
     }
 }

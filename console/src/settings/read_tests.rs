@@ -28,6 +28,9 @@ fn every_key_is_read() {
     assert_eq!(approvals.out_of_office[0].instead, ["carol"]);
     assert_eq!(settings.session().as_secs(), 1800);
     assert_eq!(settings.notify.len(), 4);
+    let names = settings.exports.iter().map(|export| export.name.as_str());
+    assert_eq!(names.collect::<Vec<_>>(), ["siem", "archive"]);
+    assert_eq!(settings.exports[0].every, 3_600_000);
     let shown = format!("{settings:?}");
     assert!(
         !shown.contains("abcdef") && !shown.contains("/services/"),
@@ -38,6 +41,32 @@ fn every_key_is_read() {
 #[test]
 fn what_is_wrong_is_told_with_its_line() {
     for (from, to, expected) in [
+        (
+            "every: 1h",
+            "every: 5000d",
+            "exports[0].every: an export is written every",
+        ),
+        (
+            "format: ocsf",
+            "format: pdf",
+            "exports[0].format: `pdf` is none of ndjson, csv",
+        ),
+        ("decision:refused", "colour:red", "exports[0].query: "),
+        (
+            "name: archive",
+            "name: siem",
+            "exports[1].name: a second export named `siem`",
+        ),
+        (
+            "name: archive",
+            "name: ../archive",
+            "exports[1].name: files are named after it",
+        ),
+        (
+            "format: ndjson, directory: /var",
+            "format: ndjson, directory: var",
+            "exports[1].directory: is not an absolute path",
+        ),
         (
             "same_person:",
             "same_persons:",

@@ -41,6 +41,8 @@ const BUSY_READERS: usize = 16;
 const STALE: Duration = Duration::from_secs(1);
 /// The writer's cache: the upper pages of the indexes whose keys are hashes.
 const CACHE_KIB: i64 = 64 << 10;
+/// A reader's: what one search looks at is looked at by the next.
+const READ_CACHE_KIB: i64 = 16 << 10;
 /// Pages in the write-ahead log (32 MiB) before they are copied to the file: with few, the same pages are
 /// copied again and again under load.
 const LOG_PAGES: i64 = 8_192;
@@ -362,6 +364,7 @@ fn open_to_read(path: &Path) -> sql::Result<Connection> {
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "cache_size", -READ_CACHE_KIB)?;
     Ok(connection.into())
 }
 

@@ -9,6 +9,7 @@ use crate::approvals::limited;
 use crate::exchanges;
 use crate::ledger;
 use crate::people;
+use crate::policy::history;
 
 /// Where PostgreSQL keeps what SQLite has as `user_version`.
 const VERSION: &str = "schema";
@@ -22,8 +23,11 @@ const STEPS: &[Step] = &[
     Step::Sql(exchanges::saved::SCHEMA),
     Step::Sql(people::SCHEMA),
     Step::Sql(limited::SCHEMA),
+    Step::SqlThen(history::SCHEMA, ledger::derive::reset),
 ];
 
+/// What is derived from the entries is not brought over: a step that changes it resets it, and it is
+/// made anew in the background.
 enum Step {
     Sql(&'static str),
     /// For what SQL cannot say.
@@ -86,15 +90,13 @@ fn migrate_to(connection: &Connection, newest: usize) -> Result<(), StoreError> 
         done = postgres::BASE;
     }
     for step in STEPS.iter().take(newest).skip(done) {
-        match step {
-            Step::Sql(sql) if transaction.engine() == Engine::Postgres => {
-                transaction.execute_batch(&postgres::translated(sql))?;
-            }
-            Step::Sql(sql) => transaction.execute_batch(sql)?,
-            Step::SqlThen(sql, code) => {
-                transaction.execute_batch(sql)?;
-                code(&transaction)?;
-            }
+        let (Step::Sql(sql) | Step::SqlThen(sql, _)) = step;
+        match transaction.engine() {
+            Engine::Sqlite => transaction.execute_batch(sql)?,
+            Engine::Postgres => transaction.execute_batch(&postgres::translated(sql))?,
+        }
+        if let Step::SqlThen(_, code) = step {
+            code(&transaction)?;
         }
     }
     if found < known {

@@ -104,3 +104,43 @@ fn the_data_of_the_first_schema_become_entries() {
         })
         .unwrap();
 }
+
+#[test]
+fn a_ledger_of_the_sixth_schema_gets_its_policies() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let pair = |key: &str, value: Value| json!({"key": key, "value": value});
+    let began = [1, 2].map(|worker| {
+        json!({
+            "timeUnixNano": "1790000000123000000",
+            "eventName": "countersign.policy",
+            "attributes": [
+                pair("countersign.worker.id", json!({"stringValue": format!("w-{worker}")})),
+                pair("countersign.worker.seq", json!({"intValue": "1"})),
+                pair("countersign.policy.digest", json!({"stringValue": "0a"})),
+                pair("countersign.policy.document", json!({"stringValue": "{}"})),
+            ],
+        })
+    });
+    let scope = json!({"scope": {"name": "countersign"}, "logRecords": began});
+    let began = json!({"resourceLogs": [{"scopeLogs": [scope]}]});
+    let (records, bad) = crate::intake::record::records(serde_json::from_value(began).unwrap());
+    assert_eq!(bad, Vec::<String>::new());
+    let store = Store::open(&path).unwrap();
+    store
+        .write_now(move |c| crate::ledger::arrival::keep(c, 1, &records))
+        .unwrap();
+    let wanted = store.read_now(crate::policy::history::versions).unwrap();
+    assert_eq!(wanted.iter().map(|v| v.starts).collect::<Vec<_>>(), [2]);
+    store.close();
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch("DROP TABLE policies; PRAGMA user_version = 6")
+        .unwrap();
+    drop(old);
+    let store = Store::open(&path).unwrap();
+    while store.read_now(derive::position).unwrap().behind() > 0 {
+        std::thread::yield_now();
+    }
+    let found = store.read_now(crate::policy::history::versions).unwrap();
+    assert_eq!(found, wanted);
+}

@@ -13,7 +13,7 @@ use super::sql::{Connection, Engine};
 /// So many writes at most share one commit; more would only delay the first of them.
 const GROUP: usize = 512;
 /// So long no job may have come before the keeper works, and so often is looked for one.
-const QUIET: Duration = Duration::from_millis(5);
+const QUIET: Duration = Duration::from_millis(20);
 const LOOK: Duration = Duration::from_millis(1);
 
 /// What belongs to every commit, and what can be done when nobody waits for one.
@@ -24,8 +24,13 @@ pub trait Keeper: Send {
     fn after_commit(&mut self);
     /// Whether there may be something to do when nobody waits.
     fn has_work(&self) -> bool;
-    /// Does a part of what waits, in a transaction of its own; whether there is more.
-    fn when_idle(&mut self, connection: &Connection) -> Result<bool, StoreError>;
+    /// Does a part of what is to be done, in a transaction of its own, and not much of it once somebody
+    /// waits; whether there is more.
+    fn when_idle(
+        &mut self,
+        connection: &Connection,
+        is_waited_for: &dyn Fn() -> bool,
+    ) -> Result<bool, StoreError>;
 }
 
 /// One write, with whoever waits for it.
@@ -161,7 +166,7 @@ fn next(
             }
             Err(TryRecvError::Empty) => {}
         }
-        match idle_work(connection, keeper) {
+        match idle_work(connection, keeper, &|| !queue.is_empty()) {
             Ok(true) => {}
             Ok(false) => return queue.blocking_recv(),
             Err(error) => {
@@ -172,7 +177,11 @@ fn next(
     }
 }
 
-fn idle_work(connection: &Connection, keeper: &mut dyn Keeper) -> Result<bool, StoreError> {
+fn idle_work(
+    connection: &Connection,
+    keeper: &mut dyn Keeper,
+    is_waited_for: &dyn Fn() -> bool,
+) -> Result<bool, StoreError> {
     // What can be done again need not reach the disk by itself; the next group's commit takes it along.
     let lazily = |on: bool| match (connection.engine(), on) {
         (Engine::Sqlite, true) => connection.execute_batch("PRAGMA synchronous = normal"),
@@ -185,7 +194,7 @@ fn idle_work(connection: &Connection, keeper: &mut dyn Keeper) -> Result<bool, S
         if connection.engine() == Engine::Postgres {
             transaction.execute_batch("SET LOCAL synchronous_commit = off")?;
         }
-        let more = keeper.when_idle(&transaction)?;
+        let more = keeper.when_idle(&transaction, is_waited_for)?;
         transaction.commit()?;
         Ok(more)
     })();

@@ -181,3 +181,8 @@ fn write(
 pub(super) async fn forwards(State(app): State<App>, _caller: ApiCaller) -> Response {
     Json(json!({ "forwards": app.forwards.status() })).into_response()
 }
+
+/// How the exports of the settings fare.
+pub(super) async fn schedules(State(app): State<App>, _caller: ApiCaller) -> Response {
+    Json(json!({ "exports": app.schedules.status() })).into_response()
+}

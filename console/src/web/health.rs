@@ -73,8 +73,10 @@ async fn page(app: &App, session: &Auditor) -> Result<Page, StoreError> {
         text: beyond(one),
         link: Some("/approvals"),
     }));
+    warnings.extend(unsent(app, now));
     let mut facts = facts(app, &health, bytes, now);
     facts.extend(channels.iter().map(|channel| ("Notices", told(channel))));
+    facts.extend(sent_on(app, now));
     Ok(Page {
         frame: Frame::new(app, &session.0, "health", "Health").await?,
         warnings,
@@ -124,6 +126,44 @@ pub(super) fn beyond(limited: &Limited) -> String {
         grouped(limited.count.unsigned_abs()),
         readable(limited.last_at),
     )
+}
+
+/// Targets and exports that do not get the trail.
+fn unsent(app: &App, now: Millis) -> Vec<Warning> {
+    let warning = |what: &str, name: &str, since: Option<Millis>, why: &Option<String>| {
+        let why = shown_line(why.as_deref()?);
+        let since = in_words(now - since.unwrap_or(now));
+        let text = format!("{what} {} for {since}: {why}.", shown_line(name));
+        Some(Warning { text, link: None })
+    };
+    let forwards = app.forwards.status().into_iter().filter_map(|one| {
+        let what = "The trail could not be sent on to";
+        warning(what, &one.target, one.failing_since, &one.trouble)
+    });
+    let exports = app.schedules.status().into_iter().filter_map(|one| {
+        let what = "Nothing could be written of the export";
+        warning(what, &one.name, one.failing_since, &one.trouble)
+    });
+    forwards.chain(exports).collect()
+}
+
+fn sent_on(app: &App, now: Millis) -> Vec<(&'static str, String)> {
+    let last = |at: Option<Millis>| match at {
+        Some(at) => format!("last {} ago", in_words(now - at)),
+        None => "not yet".to_owned(),
+    };
+    let count = |number: i64| grouped(number.unsigned_abs());
+    let forwards = app.forwards.status().into_iter().map(|one| {
+        let (target, behind) = (shown_line(&one.target), count(one.behind.max(0)));
+        let said = format!("{target}: {}, {behind} wait", last(one.last_sent));
+        ("Sent on to", said)
+    });
+    let exports = app.schedules.status().into_iter().map(|one| {
+        let (name, cursor) = (shown_line(&one.name), count(one.cursor));
+        let said = format!("{name}: {}, {cursor} entries so far", last(one.last_at));
+        ("Export", said)
+    });
+    forwards.chain(exports).collect()
 }
 
 fn told(channel: &outbox::Health) -> String {

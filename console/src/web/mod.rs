@@ -44,6 +44,7 @@ use crate::approvals::{Desk, endpoint as approval_endpoint, grpc as approval_grp
 use crate::clock::Clock;
 use crate::dev_idp;
 use crate::export::forward::Forwards;
+use crate::export::schedule::Schedules;
 use crate::intake::{Intake, endpoint as intake_endpoint};
 use crate::people::Rights;
 use crate::people::oidc::Provider;
@@ -68,6 +69,8 @@ pub struct App {
     pub intake: Intake,
     /// Where the trail is sent on to.
     pub forwards: Forwards,
+    /// The exports that are written every so often.
+    pub schedules: Schedules,
     /// The time.
     pub clock: Clock,
     /// What the gateway has to show.
@@ -100,6 +103,7 @@ impl App {
             desk: Desk::default(),
             intake: Intake::default(),
             forwards: Forwards::default(),
+            schedules: Schedules::default(),
             clock,
             gateway_key,
             public_url: public_url.trim_end_matches('/').into(),
@@ -204,6 +208,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/sessions/{session}/replay", get(replay::one_json))
         .route("/api/v1/export", get(export::export))
         .route("/api/v1/forwards", get(export::forwards))
+        .route("/api/v1/exports", get(export::schedules))
         .route("/sign-in", get(sign_in::form).post(sign_in::submit))
         .route("/sign-in/oidc", get(sign_in::begin))
         .route("/sign-in/oidc/callback", get(sign_in::finish))

@@ -15,7 +15,9 @@ use super::text::{grouped, shown_line};
 use crate::clock::readable;
 use crate::exchanges::groups::{Group, groups};
 use crate::exchanges::query::{Field, Query, Term};
-use crate::policy::history::{self, Version};
+use crate::policy::history::{self, Whole};
+use crate::store::StoreError;
+use crate::store::sql::Connection;
 
 #[derive(Template)]
 #[template(path = "policy.html")]
@@ -115,21 +117,19 @@ pub(super) async fn version(
     Path(digest): Path<String>,
 ) -> Response {
     let load = async {
-        let versions = app.store.read(history::versions).await?;
+        let read = move |c: &Connection| with_the_one_before(c, &digest);
+        let found = app.store.read(read).await?;
         let frame = Frame::new(&app, &session.0, "policy", "Policy").await?;
-        Ok((versions, frame))
+        Ok((found, frame))
     };
-    let (versions, frame) = match load.await {
+    let (found, frame) = match load.await {
         Ok(loaded) => loaded,
         Err(error) => return page_error(&error),
     };
-    let Some(at) = versions.iter().position(|known| known.digest == digest) else {
+    let Some((before, whole)) = found else {
         return not_found().await;
     };
-    let (earlier, rest) = versions.split_at(at);
-    let Some(version) = rest.first() else {
-        return not_found().await;
-    };
+    let version = &whole.version;
     let page = VersionPage {
         frame,
         digest: shown_line(&version.digest),
@@ -137,13 +137,30 @@ pub(super) async fn version(
         last: readable(version.last_at),
         starts: grouped(version.starts),
         all_link: address("/audit", &Query::of(Field::Policy, &version.digest)),
-        before: earlier.last().map(|before| since(before, version)),
-        text: history::lines(&version.document),
+        before: before.map(|before| since(&before, &whole)),
+        text: history::lines(&whole.document),
     };
     render(StatusCode::OK, &page)
 }
 
-fn since(before: &Version, now: &Version) -> (String, Vec<(&'static str, String)>) {
+/// The policy of this digest, and the one that came into force before it.
+fn with_the_one_before(
+    c: &Connection,
+    digest: &str,
+) -> Result<Option<(Option<Whole>, Whole)>, StoreError> {
+    let mut versions = history::versions(c)?;
+    let Some(at) = versions.iter().position(|known| known.digest == digest) else {
+        return Ok(None);
+    };
+    let now = versions.swap_remove(at).whole(c)?;
+    let before = match at.checked_sub(1) {
+        Some(before) => Some(versions.swap_remove(before).whole(c)?),
+        None => None,
+    };
+    Ok(Some((before, now)))
+}
+
+fn since(before: &Whole, now: &Whole) -> (String, Vec<(&'static str, String)>) {
     let lines = history::difference(&before.document, &now.document);
     let class = |line: &str| match line.as_bytes().first() {
         Some(b'+') => "come",
@@ -151,11 +168,16 @@ fn since(before: &Version, now: &Version) -> (String, Vec<(&'static str, String)
         _ => "",
     };
     let lines = lines.lines().map(|line| (class(line), line.to_owned()));
-    (shown_line(&before.digest), lines.collect())
+    (shown_line(&before.version.digest), lines.collect())
 }
 
 pub(super) async fn versions_json(State(app): State<App>, _: ApiAuditor) -> Response {
-    match app.store.read(history::versions).await {
+    let all = |c: &Connection| {
+        let versions = history::versions(c)?.into_iter();
+        versions.map(|version| version.whole(c)).collect()
+    };
+    let read: Result<Vec<Whole>, StoreError> = app.store.read(all).await;
+    match read {
         Ok(versions) => Json(versions).into_response(),
         Err(error) => unavailable(&error),
     }

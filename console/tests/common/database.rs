@@ -2,14 +2,16 @@
 //! `on_postgres`, over a PostgreSQL server that is started for it.
 
 use std::collections::HashMap;
+use std::fs::Permissions;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use countersign::store::Place;
+use countersign::store::sql::Connection;
+use countersign::store::{Keeper, Place, Store, StoreError};
 
 /// Whether this test runs over PostgreSQL.
 pub fn on_postgres() -> bool {
@@ -36,16 +38,73 @@ pub fn alter(folder: &Path, sql: &str) {
     }
 }
 
+/// Somebody who may write the database does so with more than SQL, past every rule of the tables. A
+/// console may have it open.
+pub fn behind(folder: &Path, work: impl FnOnce(&Connection) + Send + 'static) {
+    let place = place(folder);
+    let rules = match &place {
+        Place::File(path) => {
+            let connection = Connection::open(path).unwrap();
+            connection
+                .execute_batch("PRAGMA foreign_keys = off")
+                .unwrap();
+            return work(&connection);
+        }
+        Place::Server(_) => "SET LOCAL session_replication_role = replica",
+    };
+    let store = Store::open_at(&place, Box::new(Nobody)).unwrap();
+    store
+        .write_now(move |c| {
+            c.execute_batch(rules)?;
+            work(c);
+            Ok(())
+        })
+        .unwrap();
+    store.close();
+}
+
+/// Keeps nothing up: what is written is all that is changed.
+struct Nobody;
+
+impl Keeper for Nobody {
+    fn before_commit(&mut self, _: &Connection) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn after_commit(&mut self) {}
+
+    fn has_work(&self) -> bool {
+        false
+    }
+
+    fn when_idle(&mut self, _: &Connection, _: &dyn Fn() -> bool) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+}
+
+/// A copy of the database of a data folder that no console has open, for another folder.
+pub fn copy_database(from: &Path, to: &Path) {
+    if on_postgres() {
+        return Server::get().copy(from, to);
+    }
+    assert!(!from.join("countersign.db-wal").exists(), "it was closed");
+    std::fs::copy(from.join("countersign.db"), to.join("countersign.db")).unwrap();
+}
+
 /// What a program has to be told to find the database of a data folder.
 pub fn environment(folder: &Path) -> Option<(&'static str, String)> {
     on_postgres().then(|| ("COUNTERSIGN_DATABASE", Server::get().database(folder)))
 }
+
+/// PostgreSQL's own.
+const PORT: u16 = 5432;
 
 /// A PostgreSQL server of the tests' own, in a temporary folder, on a socket there.
 pub struct Server {
     pub folder: PathBuf,
     #[allow(dead_code)] // It runs for as long as this is there.
     running: Running,
+    port: u16,
     known: Mutex<HashMap<PathBuf, String>>,
 }
 
@@ -53,16 +112,19 @@ impl Server {
     /// The server of this test program.
     pub fn get() -> &'static Self {
         static SERVER: OnceLock<Server> = OnceLock::new();
-        SERVER.get_or_init(|| {
-            let folder = initialised();
-            let server = Self {
-                running: Running::start(&folder),
-                folder,
-                known: Mutex::default(),
-            };
-            server.wait();
-            server
-        })
+        SERVER.get_or_init(|| Self::with(initialised(), &[], PORT))
+    }
+
+    /// A server over a folder, with settings of its own. The port is part of its socket's name too.
+    pub fn with(folder: PathBuf, settings: &[String], port: u16) -> Self {
+        let server = Self {
+            running: Running::start_with(&folder, settings),
+            folder,
+            port,
+            known: Mutex::default(),
+        };
+        server.wait();
+        server
     }
 
     /// The URL of the database that belongs to a data folder; made the first time.
@@ -71,13 +133,19 @@ impl Server {
         known
             .entry(folder.to_owned())
             .or_insert_with(|| {
-                let mut hash = DefaultHasher::new();
-                folder.hash(&mut hash);
-                let name = format!("c{:016x}", hash.finish());
+                let name = database_name(folder);
                 self.sql("postgres", &format!("CREATE DATABASE {name}"));
                 self.url(&name)
             })
             .clone()
+    }
+
+    /// Makes the database of a folder as a copy of another's.
+    fn copy(&self, from: &Path, to: &Path) {
+        let (old, new) = (database_name(from), database_name(to));
+        self.sql("postgres", &format!("CREATE DATABASE {new} TEMPLATE {old}"));
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(to.to_owned(), self.url(&new));
     }
 
     pub fn url(&self, database: &str) -> String {
@@ -89,7 +157,15 @@ impl Server {
     pub fn sql(&self, database: &str, sql: &str) -> String {
         let asked = Command::new(program("psql"))
             .args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres"])
-            .args(["-d", database, "-c", sql, "-h"])
+            .args([
+                "-d",
+                database,
+                "-c",
+                sql,
+                "-p",
+                &self.port.to_string(),
+                "-h",
+            ])
             .arg(&self.folder)
             .output()
             .unwrap();
@@ -105,7 +181,7 @@ impl Server {
         let begun = Instant::now();
         loop {
             let ready = Command::new(program("pg_isready"))
-                .args(["-q", "-h"])
+                .args(["-q", "-p", &self.port.to_string(), "-h"])
                 .arg(&self.folder)
                 .status();
             if ready.unwrap().success() {
@@ -121,6 +197,12 @@ impl Server {
     }
 }
 
+fn database_name(folder: &Path) -> String {
+    let mut hash = DefaultHasher::new();
+    folder.hash(&mut hash);
+    format!("c{:016x}", hash.finish())
+}
+
 /// A folder with a fresh cluster. The server does not run as root, and then the folder is its user's.
 pub fn initialised() -> PathBuf {
     let folder = tempfile::Builder::new()
@@ -128,19 +210,7 @@ pub fn initialised() -> PathBuf {
         .tempdir()
         .unwrap()
         .keep();
-    if is_root() {
-        let id = |what: &str| {
-            let said = Command::new("id")
-                .args([what, "postgres"])
-                .output()
-                .unwrap();
-            let said = String::from_utf8(said.stdout).unwrap();
-            said.trim()
-                .parse()
-                .expect("the user postgres of Debian's package")
-        };
-        chown(&folder, Some(id("-u")), Some(id("-g"))).unwrap();
-    }
+    give_to_server(&folder);
     let made = as_server_user("initdb")
         .args([
             "-U",
@@ -163,6 +233,30 @@ pub fn initialised() -> PathBuf {
     folder
 }
 
+/// A file that only the server may read.
+pub fn owned_by_server(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+    give_to_server(path);
+}
+
+fn give_to_server(path: &Path) {
+    if !is_root() {
+        return;
+    }
+    let id = |what: &str| {
+        let said = Command::new("id")
+            .args([what, "postgres"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(said.stdout).unwrap();
+        said.trim()
+            .parse()
+            .expect("the user postgres of Debian's package")
+    };
+    chown(path, Some(id("-u")), Some(id("-g"))).unwrap();
+}
+
 /// A server that runs. It ends with this program, however that ends, and its folder goes with it: a
 /// shell waits for the end of its input.
 pub struct Running {
@@ -173,6 +267,11 @@ pub struct Running {
 impl Running {
     /// Starts the server of a folder.
     pub fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// As [`Running::start`], with settings of its own.
+    fn start_with(folder: &Path, settings: &[String]) -> Self {
         let server = as_server_user("postgres");
         let shell = Command::new("sh")
             .args([
@@ -191,6 +290,7 @@ impl Running {
             .args(["-c", "listen_addresses=", "-c", "max_connections=200"])
             // Nothing here has to outlive the machine.
             .args(["-c", "fsync=off", "-c", "full_page_writes=off"])
+            .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

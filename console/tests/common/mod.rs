@@ -2,8 +2,10 @@
 
 #![allow(dead_code)] // Each test file uses its part.
 
+pub mod certificates;
 pub mod certified;
 pub mod database;
+pub mod program;
 pub mod provider;
 pub mod trail;
 

@@ -20,7 +20,7 @@ use countersign::store::{Place, Store, read_only};
 use serde_json::Value;
 
 use super::database::place;
-use super::{NOON, batch, exchange, question};
+use super::{NOON, batch, exchange, question, record};
 
 /// A ledger that is written to.
 pub struct Trail {
@@ -85,6 +85,15 @@ impl Trail {
             self.take(&[unique(outcome)]);
             self.clock.advance(10);
         }
+    }
+
+    /// A worker begins with a policy.
+    pub fn policy(&self, worker: &str, digest: &str) {
+        let began = serde_json::json!({
+            "countersign.worker.id": worker, "countersign.worker.seq": 1,
+            "countersign.policy.digest": digest, "countersign.policy.document": "{}",
+        });
+        self.take(&[record("countersign.policy", &began)]);
     }
 
     /// Holds a request and lets somebody approve it.

@@ -17,49 +17,67 @@ pub fn place(row: u32) -> (u32, u16) {
     (row / BLOCK, (row % BLOCK) as u16)
 }
 
-/// The stored form of sorted, different offsets.
-pub fn encode(offsets: &[u16]) -> Vec<u8> {
-    if offsets.len() <= MOST_OFFSETS {
-        return offsets.iter().flat_map(|o| o.to_le_bytes()).collect();
-    }
-    let mut bits = vec![0; BITMAP];
-    for offset in offsets {
+/// A stored part with changes: the offsets that are to be in it, and those that are not. Nothing if
+/// none is left in it.
+pub fn changed(stored: Option<&[u8]>, changes: &[(u16, bool)]) -> Option<Vec<u8>> {
+    let mut part = Union::default();
+    part.add(0, stored.unwrap_or_default());
+    let mut bits = part.0;
+    bits.resize(BITMAP, 0);
+    for (offset, there) in changes {
         if let Some(byte) = bits.get_mut(usize::from(offset / 8)) {
-            *byte |= 1 << (offset % 8);
+            let bit = 1 << (offset % 8);
+            *byte = if *there { *byte | bit } else { *byte & !bit };
         }
     }
-    bits
+    let count: u32 = bits.iter().map(|byte| byte.count_ones()).sum();
+    match count as usize {
+        0 => None,
+        1..=MOST_OFFSETS => Some(offsets(&bits).flat_map(u16::to_le_bytes).collect()),
+        _ => Some(bits),
+    }
 }
 
-/// Reads [`encode`] back.
-pub fn decode(stored: &[u8]) -> Vec<u16> {
-    if stored.len() == BITMAP {
-        let bits = |(index, byte): (usize, &u8)| {
-            let byte = *byte;
-            (0..8u16)
-                .filter(move |bit| byte & (1 << bit) != 0)
-                .map(move |bit| index as u16 * 8 + bit)
-        };
-        return stored.iter().enumerate().flat_map(bits).collect();
-    }
-    stored
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .map(|pair| u16::from_le_bytes(*pair))
-        .collect()
+fn offsets(bits: &[u8]) -> impl Iterator<Item = u16> {
+    let there = (0u16..).zip(bits).filter(|(_, byte)| **byte != 0);
+    there.flat_map(|(index, byte)| {
+        let bits = (0..8u16).filter(move |bit| byte & (1 << bit) != 0);
+        bits.map(move |bit| index * 8 + bit)
+    })
 }
 
-/// The rows that a stored part stands for.
-pub fn rows(block: u32, stored: &[u8]) -> RoaringBitmap {
-    let first = block.saturating_mul(BLOCK);
-    if stored.len() == BITMAP {
-        return RoaringBitmap::from_lsb0_bytes(first, stored);
+/// Rows that are put together from stored parts of one value or of many: a bit for each row. A part
+/// costs no more than its bytes.
+#[derive(Debug, Default)]
+pub struct Union(Vec<u8>);
+
+impl Union {
+    /// Adds a part.
+    pub fn add(&mut self, block: u32, stored: &[u8]) {
+        if block > u32::MAX / BLOCK {
+            return;
+        }
+        let first = block as usize * BITMAP;
+        if self.0.len() < first + BITMAP {
+            self.0.resize(first + BITMAP, 0);
+        }
+        let part = self.0.iter_mut().skip(first);
+        if stored.len() == BITMAP {
+            part.zip(stored).for_each(|(byte, more)| *byte |= more);
+            return;
+        }
+        for pair in stored.as_chunks::<2>().0 {
+            let offset = usize::from(u16::from_le_bytes(*pair));
+            if let Some(byte) = self.0.get_mut(first + offset / 8) {
+                *byte |= 1 << (offset % 8);
+            }
+        }
     }
-    decode(stored)
-        .into_iter()
-        .map(|offset| first + u32::from(offset))
-        .collect()
+
+    /// All of them.
+    pub fn rows(&self) -> RoaringBitmap {
+        RoaringBitmap::from_lsb0_bytes(0, &self.0)
+    }
 }
 
 #[cfg(test)]
@@ -71,15 +89,23 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_stored_reads_back(
-            set in proptest::collection::btree_set(0u16..BLOCK as u16, 0..700),
+            set in proptest::collection::btree_set(0u16..BLOCK as u16, 1..700),
+            gone in proptest::collection::btree_set(0u16..BLOCK as u16, 0..700),
             block in 0u32..1000,
         ) {
-            let offsets: Vec<u16> = set.into_iter().collect();
-            let stored = encode(&offsets);
-            prop_assert!(stored.len() <= BITMAP);
-            prop_assert_eq!(&decode(&stored), &offsets);
-            let expected: Vec<u32> = offsets.iter().map(|o| block * BLOCK + u32::from(*o)).collect();
-            prop_assert_eq!(rows(block, &stored).iter().collect::<Vec<_>>(), expected);
+            let put: Vec<(u16, bool)> = set.iter().map(|offset| (*offset, true)).collect();
+            let stored = changed(None, &put).unwrap();
+            let taken: Vec<(u16, bool)> = gone.iter().map(|offset| (*offset, false)).collect();
+            let left = changed(Some(&stored), &taken);
+            for (stored, set) in [(Some(stored), set.clone()), (left, &set - &gone)] {
+                let rows: Vec<u32> = set.iter().map(|o| block * BLOCK + u32::from(*o)).collect();
+                prop_assert_eq!(stored.is_none(), rows.is_empty());
+                let stored = stored.unwrap_or_default();
+                prop_assert!(stored.len() <= BITMAP);
+                let mut union = Union::default();
+                union.add(block, &stored);
+                prop_assert_eq!(union.rows().iter().collect::<Vec<_>>(), rows);
+            }
         }
     }
 }

@@ -1,26 +1,41 @@
 //! The full-text index: FTS5 in SQLite, a GIN index over `tsvector` in PostgreSQL. A row is a record;
 //! its id is the exchange's times [`RECORDS`](super::RECORDS), and the number of the record there.
 
+use std::ops::Range;
+
 use super::lexemes;
 use crate::exchanges::query::Words;
 use crate::store::StoreError;
-use crate::store::sql::{Connection, Engine, params};
+use crate::store::sql::{Connection, Engine, ToSql, Value, params};
 
-/// Takes the words of a record in.
-pub fn insert(c: &Connection, id: i64, words: &str) -> Result<(), StoreError> {
+/// Takes the words of records in, each with its id.
+pub fn insert(c: &Connection, records: &[(i64, String)]) -> Result<(), StoreError> {
     match c.engine() {
         Engine::Sqlite => {
-            c.prepare_cached("INSERT OR REPLACE INTO search_words (rowid, words) VALUES (?1, ?2)")?
-                .execute(params![id, words])?;
+            let mut statement = c.prepare_cached(
+                "INSERT OR REPLACE INTO search_words (rowid, words) VALUES (?1, ?2)",
+            )?;
+            for (id, words) in records {
+                statement.execute(params![id, words])?;
+            }
         }
         Engine::Postgres => {
-            for (part, words) in (0i64..).zip(lexemes::parts(words)) {
-                c.prepare_cached(
-                    "INSERT INTO search_words (id, part, words)
-                     VALUES (?1, ?2, CAST(CAST(?3 AS TEXT) AS TSVECTOR))",
-                )?
-                .execute(params![id, part, words])?;
-            }
+            let parts = |(id, words): &(i64, String)| {
+                let (id, parts) = (*id, lexemes::parts(words));
+                (0i64..)
+                    .zip(parts)
+                    .map(move |(part, words)| (id, part, words))
+            };
+            let parts: Vec<(i64, i64, String)> = records.iter().flat_map(parts).collect();
+            let rows: Vec<Vec<Value<'_>>> = parts
+                .iter()
+                .map(|(id, part, words)| vec![id.to_sql(), part.to_sql(), words.to_sql()])
+                .collect();
+            c.prepare_cached(
+                "INSERT INTO search_words (id, part, words)
+                 VALUES (?1, ?2, CAST(CAST(?3 AS TEXT) AS TSVECTOR))",
+            )?
+            .insert_many(&rows)?;
         }
     }
     Ok(())
@@ -77,6 +92,27 @@ pub fn newest(
         }
     }
     Ok(())
+}
+
+/// Whether a record with an id in this range has these words.
+pub fn any(c: &Connection, words: &Words, ids: Range<i64>) -> Result<bool, StoreError> {
+    let (sql, asked) = match c.engine() {
+        Engine::Sqlite => (
+            "SELECT 1 FROM search_words WHERE search_words MATCH ?1 AND rowid >= ?2 AND rowid < ?3",
+            fts5(words),
+        ),
+        Engine::Postgres => match lexemes::phrase(&words.text, words.prefix) {
+            None => return Ok(false),
+            Some(phrase) => (
+                "SELECT 1 FROM search_words
+                 WHERE words @@ CAST(CAST(?1 AS TEXT) AS TSQUERY) AND id >= ?2 AND id < ?3",
+                phrase,
+            ),
+        },
+    };
+    let mut statement = c.prepare_cached(sql)?;
+    let mut rows = statement.query(params![asked, ids.start, ids.end])?;
+    Ok(rows.next()?.is_some())
 }
 
 /// Words as an FTS5 query in which nothing else is special.

@@ -27,7 +27,7 @@ use serde_json::{Map, Value};
 use super::query::{Field, Trait, fold};
 use crate::clock::Millis;
 use crate::store::StoreError;
-use crate::store::sql::{Connection, OptionalExtension, params};
+use crate::store::sql::{Connection, OptionalExtension, ToSql, Value as Sql};
 
 /// The tables, for the store's schema.
 pub const SCHEMA: &str = "
@@ -84,45 +84,143 @@ pub struct Taken<'a> {
 type Held = (i64, i64);
 
 /// Takes records in, inside the caller's transaction. Many at once cost little more than few: each
-/// bitmap is written once.
+/// bitmap is written once, and a server is asked for many things at once.
 pub fn take(c: &Connection, records: &[Taken<'_>]) -> Result<(), StoreError> {
-    let mut batch = Batch::default();
-    for record in records {
-        batch.record(c, record)?;
-        if record.number < RECORDS {
-            let id = record.row * RECORDS + record.number;
-            full_text::insert(c, id, &words(record.attributes))?;
-        }
+    let mut batch = Batch::of(c, records)?;
+    let said = Said::of(c, records)?;
+    for (record, said) in records.iter().zip(&said) {
+        batch.record(record, said);
     }
-    batch.write(c)
+    batch.write(c)?;
+    let words: Vec<(i64, String)> = records
+        .iter()
+        .filter(|record| record.number < RECORDS)
+        .map(|record| {
+            (
+                record.row * RECORDS + record.number,
+                words(record.attributes),
+            )
+        })
+        .collect();
+    full_text::insert(c, &words)
 }
 
-#[derive(Default)]
+/// What a record says, with the numbers of its values.
+#[derive(Clone, Debug, Default)]
+struct Said {
+    /// Which half it is.
+    half: Vec<Held>,
+    /// Whether an exchange has ended, as a value.
+    outcome: Option<Held>,
+    values: BTreeSet<Held>,
+    /// When it began.
+    times: Vec<Held>,
+}
+
+impl Said {
+    /// New values are numbered in the order of the records: made anew, they get the same numbers.
+    fn of(c: &Connection, records: &[Taken<'_>]) -> Result<Vec<Self>, StoreError> {
+        let mut places: HashMap<(i64, String), usize> = HashMap::new();
+        let mut known: Vec<(i64, String)> = Vec::new();
+        let mut place = |kind: i64, value: String| -> usize {
+            let next = places.len();
+            *places.entry((kind, value)).or_insert_with_key(|key| {
+                known.push(key.clone());
+                next
+            })
+        };
+        let has = Kind::Has.code();
+        let said: Vec<[Vec<usize>; 3]> = records
+            .iter()
+            .map(|record| {
+                let outcome = place(has, Trait::Outcome.word().to_owned());
+                let request = place(has, Trait::Request.word().to_owned());
+                let values = values::values(record.attributes).into_iter();
+                let values = values.map(|(kind, value)| place(kind, value)).collect();
+                let all = place(Kind::All.code(), String::new());
+                let times = values::time_values(record.at).into_iter();
+                let times = times.map(|(kind, value)| place(kind, value)).collect();
+                let half = if record.outcome { outcome } else { request };
+                [vec![half, all, outcome], values, times]
+            })
+            .collect();
+        let numbers = numbers(c, &known)?;
+        let held = |place: &usize| -> Option<Held> { numbers.get(*place).copied() };
+        let all = said.iter().map(|[half, values, times]| Self {
+            half: half.iter().take(2).filter_map(held).collect(),
+            outcome: half.last().and_then(held),
+            values: values.iter().filter_map(held).collect(),
+            times: times.iter().filter_map(held).collect(),
+        });
+        Ok(all.collect())
+    }
+}
+
+/// The numbers of different values, with their kinds; those that have none get one.
+fn numbers(c: &Connection, values: &[(i64, String)]) -> Result<Vec<Held>, StoreError> {
+    let folded: Vec<String> = values.iter().map(|(_, value)| fold(value)).collect();
+    let asked: Vec<Vec<Sql<'_>>> = values
+        .iter()
+        .zip(&folded)
+        .map(|((kind, value), folded)| vec![kind.to_sql(), folded.to_sql(), value.to_sql()])
+        .collect();
+    let known: Vec<Option<i64>> = c
+        .prepare_cached(
+            "SELECT id FROM search_values WHERE kind = ?1 AND folded = ?2 AND value = ?3",
+        )?
+        .first_rows(&asked, |row| row.get(0))?;
+    let unknown = asked.into_iter().zip(&known);
+    let new: Vec<Vec<Sql<'_>>> = unknown
+        .filter_map(|(asked, known)| known.is_none().then_some(asked))
+        .collect();
+    let mut fresh = c
+        .prepare_cached(
+            "INSERT INTO search_values (kind, folded, value) VALUES (?1, ?2, ?3) RETURNING id",
+        )?
+        .first_rows(&new, |row| row.get(0))?
+        .into_iter()
+        .flatten();
+    let numbered = values.iter().zip(known).map(|((kind, value), known)| {
+        let number = known.or_else(|| fresh.next());
+        let number = number.ok_or_else(|| StoreError::Unreadable(format!("no number: {value}")))?;
+        Ok((*kind, number))
+    });
+    numbered.collect()
+}
+
 struct Batch {
-    numbers: HashMap<(i64, String), i64>,
     /// What each exchange had, and has now.
     exchanges: BTreeMap<i64, (BTreeSet<Held>, BTreeSet<Held>)>,
 }
 
 impl Batch {
-    fn record(&mut self, c: &Connection, record: &Taken<'_>) -> Result<(), StoreError> {
-        let (before, mut has) = match self.exchanges.remove(&record.row) {
-            Some(known) => known,
-            None => {
-                let before = held(c, record.row)?;
-                (before.clone(), before)
-            }
-        };
-        let outcome = self.number(c, Kind::Has.code(), Trait::Outcome.word())?;
-        let request = self.number(c, Kind::Has.code(), Trait::Request.word())?;
-        let ended = has.contains(&(Kind::Has.code(), outcome));
-        let mut new: BTreeSet<Held> = BTreeSet::new();
-        for (kind, value) in values::values(record.attributes) {
-            new.insert((kind, self.number(c, kind, &value)?));
-        }
+    fn of(c: &Connection, records: &[Taken<'_>]) -> Result<Self, StoreError> {
+        let rows: BTreeSet<i64> = records.iter().map(|record| record.row).collect();
+        let asked: Vec<Vec<Sql<'_>>> = rows.iter().map(|row| vec![row.to_sql()]).collect();
+        let known = c
+            .prepare_cached(HELD)?
+            .first_rows(&asked, |row| Ok(read_held(row.get_ref(0)?.as_blob()?)))?;
+        let exchanges = rows.into_iter().zip(known).map(|(row, held)| {
+            let held = held.unwrap_or_default();
+            (row, (held.clone(), held))
+        });
+        Ok(Self {
+            exchanges: exchanges.collect(),
+        })
+    }
+
+    fn record(&mut self, record: &Taken<'_>, said: &Said) {
+        let (_, has) = self.exchanges.entry(record.row).or_default();
+        let ended = said.outcome.is_some_and(|outcome| has.contains(&outcome));
+        let mut new = said.values.clone();
         // What the outcome says counts over what was said before it, whichever came first.
         let weaker = ended && !record.outcome;
-        for kind in new.iter().map(|(kind, _)| *kind).collect::<BTreeSet<_>>() {
+        for kind in said
+            .values
+            .iter()
+            .map(|(kind, _)| *kind)
+            .collect::<BTreeSet<_>>()
+        {
             if !Kind::is_single(kind) || !has.iter().any(|(old, _)| *old == kind) {
                 continue;
             }
@@ -132,44 +230,17 @@ impl Batch {
             }
         }
         has.append(&mut new);
-        let half = if record.outcome { outcome } else { request };
-        has.insert((Kind::Has.code(), half));
-        has.insert((Kind::All.code(), self.number(c, Kind::All.code(), "")?));
-        for (kind, value) in values::time_values(record.at) {
-            has.retain(|(old, _)| *old != kind);
-            has.insert((kind, self.number(c, kind, &value)?));
+        has.extend(&said.half);
+        for (kind, value) in &said.times {
+            has.retain(|(old, _)| old != kind);
+            has.insert((*kind, *value));
         }
-        self.exchanges.insert(record.row, (before, has));
-        Ok(())
-    }
-
-    fn number(&mut self, c: &Connection, kind: i64, value: &str) -> Result<i64, StoreError> {
-        let key = (kind, value.to_owned());
-        if let Some(number) = self.numbers.get(&key) {
-            return Ok(*number);
-        }
-        let folded = fold(value);
-        let known: Option<i64> = c
-            .prepare_cached(
-                "SELECT id FROM search_values WHERE kind = ?1 AND folded = ?2 AND value = ?3",
-            )?
-            .query_row(params![kind, folded, value], |row| row.get(0))
-            .optional()?;
-        let number = match known {
-            Some(number) => number,
-            None => c
-                .prepare_cached(
-                    "INSERT INTO search_values (kind, folded, value) VALUES (?1, ?2, ?3) RETURNING id",
-                )?
-                .query_row(params![kind, folded, value], |row| row.get(0))?,
-        };
-        self.numbers.insert(key, number);
-        Ok(number)
     }
 
     fn write(self, c: &Connection) -> Result<(), StoreError> {
         // By value and block, so that the tables are written in their order.
         let mut changes: BTreeMap<(i64, u32), Vec<(u16, bool)>> = BTreeMap::new();
+        let mut held = Vec::new();
         for (row, (before, after)) in &self.exchanges {
             let Ok(place) = u32::try_from(*row).map(bits::place) else {
                 return Err(StoreError::Unreadable(format!(
@@ -186,49 +257,61 @@ impl Batch {
                     .push((offset, there));
             }
             if before != after {
-                c.prepare_cached(
-                    "INSERT INTO search_of (exchange, has) VALUES (?1, ?2)
-                     ON CONFLICT (exchange) DO UPDATE SET has = excluded.has",
-                )?
-                .execute(params![row, write_held(after)])?;
+                held.push((*row, write_held(after)));
             }
         }
-        for ((value, block), changes) in changes {
-            let stored: Option<Vec<u8>> = c
-                .prepare_cached("SELECT bits FROM search_bits WHERE value = ?1 AND block = ?2")?
-                .query_row(params![value, block], |row| row.get(0))
-                .optional()?;
-            let mut offsets: BTreeSet<u16> = stored
-                .map(|stored| bits::decode(&stored))
-                .unwrap_or_default()
-                .into_iter()
-                .collect();
-            for (offset, there) in changes {
-                match there {
-                    true => offsets.insert(offset),
-                    false => offsets.remove(&offset),
-                };
-            }
-            // What is in the tables follows from the entries, not from how they were taken in.
-            if offsets.is_empty() {
-                c.prepare_cached("DELETE FROM search_bits WHERE value = ?1 AND block = ?2")?
-                    .execute(params![value, block])?;
-                continue;
-            }
-            let offsets: Vec<u16> = offsets.into_iter().collect();
-            c.prepare_cached(
-                "INSERT INTO search_bits (value, block, bits) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (value, block) DO UPDATE SET bits = excluded.bits",
-            )?
-            .execute(params![value, block, bits::encode(&offsets)])?;
-        }
-        Ok(())
+        let held: Vec<Vec<Sql<'_>>> = held
+            .iter()
+            .map(|(row, held)| vec![row.to_sql(), held.to_sql()])
+            .collect();
+        c.prepare_cached(
+            "INSERT INTO search_of (exchange, has) VALUES (?1, ?2)
+             ON CONFLICT (exchange) DO UPDATE SET has = excluded.has",
+        )?
+        .insert_many(&held)?;
+        write_bits(c, &changes)
     }
 }
 
+/// Changes bitmaps. What is in the tables follows from the entries, not from how they were taken in.
+fn write_bits(
+    c: &Connection,
+    changes: &BTreeMap<(i64, u32), Vec<(u16, bool)>>,
+) -> Result<(), StoreError> {
+    let places: Vec<Vec<Sql<'_>>> = changes
+        .keys()
+        .map(|(value, block)| vec![value.to_sql(), block.to_sql()])
+        .collect();
+    let stored: Vec<Option<Vec<u8>>> = c
+        .prepare_cached("SELECT bits FROM search_bits WHERE value = ?1 AND block = ?2")?
+        .first_rows(&places, |row| row.get(0))?;
+    let changed = changes.values().zip(&stored);
+    let new: Vec<Option<Vec<u8>>> = changed
+        .map(|(changes, stored)| bits::changed(stored.as_deref(), changes))
+        .collect();
+    let mut kept = Vec::with_capacity(new.len());
+    for (place, new) in places.into_iter().zip(&new) {
+        match new {
+            Some(bits) => kept.push([place, vec![bits.to_sql()]].concat()),
+            None => {
+                c.prepare_cached("DELETE FROM search_bits WHERE value = ?1 AND block = ?2")?
+                    .execute(place.as_slice())?;
+            }
+        }
+    }
+    c.prepare_cached(
+        "INSERT INTO search_bits (value, block, bits) VALUES (?1, ?2, ?3)
+         ON CONFLICT (value, block) DO UPDATE SET bits = excluded.bits",
+    )?
+    .insert_many(&kept)?;
+    Ok(())
+}
+
+const HELD: &str = "SELECT has FROM search_of WHERE exchange = ?1";
+
 fn held(c: &Connection, row: i64) -> Result<BTreeSet<Held>, StoreError> {
     let stored: Option<Vec<u8>> = c
-        .prepare_cached("SELECT has FROM search_of WHERE exchange = ?1")?
+        .prepare_cached(HELD)?
         .query_row([row], |row| row.get(0))
         .optional()?;
     Ok(stored.map(|stored| read_held(&stored)).unwrap_or_default())
@@ -248,22 +331,24 @@ fn write_held(held: &BTreeSet<Held>) -> Vec<u8> {
 }
 
 fn read_held(stored: &[u8]) -> BTreeSet<Held> {
-    let mut numbers = Vec::new();
-    let (mut number, mut shift) = (0i64, 0u32);
-    for byte in stored {
-        number |= i64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
-        shift += 7;
-        if byte & 0x80 == 0 {
-            numbers.push(number);
-            (number, shift) = (0, 0);
+    each_held(stored).collect()
+}
+
+/// The pairs that [`write_held`] wrote.
+fn each_held(stored: &[u8]) -> impl Iterator<Item = Held> {
+    let mut bytes = stored.iter();
+    let mut next = move || {
+        let (mut number, mut shift) = (0i64, 0u32);
+        for byte in bytes.by_ref() {
+            number |= i64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+            shift += 7;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
         }
-    }
-    numbers
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .map(|[kind, value]| (*kind, *value))
-        .collect()
+        None
+    };
+    std::iter::from_fn(move || Some((next()?, next()?)))
 }
 
 /// The fields whose values are listed beside a search.

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use roaring::RoaringBitmap;
 
 use super::values::{Kind, cut};
-use super::{RECORDS, bits, full_text, read_held};
+use super::{RECORDS, bits, each_held, full_text};
 use crate::exchanges::query::{Field, Pattern, Words, fold};
 use crate::store::StoreError;
-use crate::store::sql::{Connection, OptionalExtension, params};
+use crate::store::sql::{Connection, Engine, OptionalExtension, params};
 
 /// So many different values of one pattern are looked at.
 pub const MOST_VALUES: usize = 20_000;
@@ -34,16 +34,25 @@ impl Index<'_> {
 
     /// The exchanges that have the value with this number.
     pub fn rows(&self, value: i64) -> Result<RoaringBitmap, StoreError> {
-        let mut found = RoaringBitmap::new();
-        let mut statement = self.0.prepare_cached(
-            "SELECT block, bits FROM search_bits WHERE value = ?1 ORDER BY block",
-        )?;
-        let mut rows = statement.query([value])?;
-        while let Some(row) = rows.next()? {
-            let stored = row.get_ref(1)?.as_blob()?;
-            found |= bits::rows(row.get(0)?, stored);
+        self.rows_of([value])
+    }
+
+    /// The exchanges that have any of the values with these numbers.
+    pub fn rows_of(
+        &self,
+        values: impl IntoIterator<Item = i64>,
+    ) -> Result<RoaringBitmap, StoreError> {
+        let mut union = bits::Union::default();
+        let mut statement = self
+            .0
+            .prepare_cached("SELECT block, bits FROM search_bits WHERE value = ?1")?;
+        for value in values {
+            let mut rows = statement.query([value])?;
+            while let Some(row) = rows.next()? {
+                union.add(row.get(0)?, row.get_ref(1)?.as_blob()?);
+            }
         }
-        Ok(found)
+        Ok(union.rows())
     }
 
     /// How many of `among` have the value with this number.
@@ -80,7 +89,7 @@ impl Index<'_> {
             return self.exactly(Kind::Any, field.name()).map(Ok);
         }
         // All that is below a folder is one value of its own.
-        if let (Kind::Field(field @ (Field::Path | Field::Url)), [folder, rest]) =
+        if let (Kind::Field(field @ (Field::Path | Field::Url | Field::Repo)), [folder, rest]) =
             (kind, pattern.pieces.as_slice())
             && folder.ends_with('/')
             && rest.is_empty()
@@ -91,7 +100,6 @@ impl Index<'_> {
                 return Ok(folders);
             }
         }
-        let mut found = RoaringBitmap::new();
         let pattern = pattern.folded();
         let numbers = match pattern.as_exact() {
             Some(value) => self.numbers(kind, cut(value), None)?,
@@ -103,10 +111,7 @@ impl Index<'_> {
         let Ok(numbers) = numbers else {
             return Ok(Err(TooWide));
         };
-        for number in numbers {
-            found |= self.rows(number)?;
-        }
-        Ok(Ok(found))
+        self.rows_of(numbers).map(Ok)
     }
 
     /// The numbers of the values that are `folded`, or with a pattern those that begin so and match.
@@ -123,11 +128,24 @@ impl Index<'_> {
                 .query_map(params![kind.code(), folded], |row| row.get(0))?
                 .collect::<Result<_, _>>()?));
         };
-        let mut statement = self.0.prepare_cached(
-            "SELECT id, folded FROM search_values
-             WHERE kind = ?1 AND folded >= ?2 AND folded <= ?3 ORDER BY folded",
-        )?;
-        let mut rows = statement.query(params![kind.code(), folded, last_with(folded)])?;
+        // What the engine passes over is not looked at here.
+        let sql = match self.0.engine() {
+            Engine::Sqlite => {
+                "SELECT id, folded FROM search_values
+                 WHERE kind = ?1 AND folded >= ?2 AND folded <= ?3 AND instr(folded, ?4) > 0
+                 ORDER BY folded"
+            }
+            Engine::Postgres => {
+                "SELECT id, folded FROM search_values
+                 WHERE kind = ?1 AND folded >= ?2 AND folded <= ?3 AND strpos(folded, ?4) > 0
+                 ORDER BY folded"
+            }
+        };
+        let longest = pattern.pieces.iter().max_by_key(|piece| piece.len());
+        let longest = cut(longest.map_or("", String::as_str));
+        let mut statement = self.0.prepare_cached(sql)?;
+        let last = last_with(folded);
+        let mut rows = statement.query(params![kind.code(), folded, last, longest])?;
         let mut numbers = Vec::new();
         while let Some(row) = rows.next()? {
             let value = row.get_ref(1)?.as_str()?;
@@ -188,9 +206,9 @@ impl Index<'_> {
             .0
             .prepare_cached("SELECT has FROM search_of WHERE exchange = ?1")?;
         for row in rows {
-            let stored: Option<Vec<u8>> =
-                statement.query_row([row], |row| row.get(0)).optional()?;
-            for held in read_held(&stored.unwrap_or_default()) {
+            let mut found = statement.query([row])?;
+            let Some(row) = found.next()? else { continue };
+            for held in each_held(row.get_ref(0)?.as_blob()?) {
                 if codes.contains(&held.0) {
                     *tally.entry(held).or_default() += 1;
                 }
@@ -224,5 +242,21 @@ impl Index<'_> {
         })?;
         // When there are more, everything from the last one up has been seen.
         Ok((found.into_iter().rev().collect(), last.filter(|_| !more)))
+    }
+
+    /// Those of `rows` that have these words, looked at one by one.
+    pub fn among_with_words(
+        &self,
+        words: &Words,
+        rows: &RoaringBitmap,
+    ) -> Result<RoaringBitmap, StoreError> {
+        let mut found = RoaringBitmap::new();
+        for row in rows {
+            let first = i64::from(row) * RECORDS;
+            if full_text::any(self.0, words, first..first + RECORDS)? {
+                found.insert(row);
+            }
+        }
+        Ok(found)
     }
 }

@@ -27,7 +27,7 @@ pub enum Kind {
     Hour,
     /// Every exchange.
     All,
-    /// The folders above a path or an address, with a slash at the end.
+    /// The folders above a path or an address, and the owner of a repository, with a slash at the end.
     Folder(Field),
     /// The codes of fields that have any value.
     Any,
@@ -139,7 +139,7 @@ impl Found {
         };
         self.put(Kind::Field(field), value);
         self.put(Kind::Any, field.name());
-        if matches!(field, Field::Path | Field::Url) {
+        if matches!(field, Field::Path | Field::Url | Field::Repo) {
             let ends = value.match_indices('/').map(|(at, _)| at + 1);
             for end in ends.take_while(|end| *end <= LONGEST).take(DEEPEST) {
                 self.put(Kind::Folder(field), value.get(..end).unwrap_or_default());

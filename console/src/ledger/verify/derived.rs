@@ -1,7 +1,6 @@
 //! The tables that follow from the entries: made anew in a database of their own, and compared.
 
 use super::{Report, What, steps};
-use crate::exchanges;
 use crate::ledger::derive;
 use crate::store::sql::{Connection, Engine, OptionalExtension};
 use crate::store::{self, StoreError};
@@ -122,7 +121,7 @@ impl Tables<'_> {
     }
 
     fn compare_all(&self, report: &mut Report) -> Result<(), StoreError> {
-        let columns = exchanges::derive::TABLES.iter().map(|table| (*table, "*"));
+        let columns = derive::tables().map(|table| (table, "*"));
         self.compare_arrivals(report)?;
         for (table, columns) in BESIDE.iter().copied().chain(columns) {
             report.derived_tables += 1;

@@ -9,10 +9,12 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use futures_util::TryStreamExt;
 use futures_util::future::join_all;
+use rustls::CertificateError;
 use tokio::runtime::Runtime;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row, SimpleQueryMessage, Statement};
 
 use super::target::Target;
@@ -25,6 +27,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 const STATEMENTS: usize = 400;
 /// Statements that are sent before the first answer is waited for.
 const AHEAD: usize = 256;
+/// Rows that one insertion has.
+const TOGETHER: usize = 1_000;
 /// Rows that a scan fetches at once.
 const FETCH: usize = 500;
 /// The oldest server that has all that is used.
@@ -131,22 +135,43 @@ impl Client {
         })
     }
 
-    /// Runs a statement for each of many rows of values, without waiting for one to end before the
-    /// next is sent; how many rows were changed.
-    pub fn execute_many(&self, sql: &str, rows: &[Vec<Value<'_>>]) -> Result<u64> {
+    /// Runs an insertion for many rows of values, a few hundred in one statement; how many rows were
+    /// changed. No two of them may be in each other's way.
+    pub fn insert_many(&self, sql: &str, rows: &[Vec<Value<'_>>]) -> Result<u64> {
+        let Some(first) = rows.first() else {
+            return Ok(0);
+        };
         self.with(|live| {
-            let statement = live.prepare(sql)?;
+            let one = live.prepare(sql)?;
+            let many = live.prepare(&unnested(sql, one.params()))?;
             let mut changed = 0;
-            for part in rows.chunks(AHEAD) {
-                let sent = part
-                    .iter()
-                    .map(|values| live.client.execute_raw(&statement, values));
-                let answers = live.run(async { Ok(join_all(sent).await) })?;
-                for answer in answers {
-                    changed += answer?;
-                }
+            for part in rows.chunks(TOGETHER) {
+                let columns = (0..first.len()).map(|place| -> Vec<Value<'_>> {
+                    let values = part.iter().map(|row| row.get(place).copied());
+                    values.map(|value| value.unwrap_or(Value::Null)).collect()
+                });
+                changed += live.run(live.client.execute_raw(&many, columns))?;
             }
             Ok(changed)
+        })
+    }
+
+    /// Runs a query for each of many rows of values, without waiting for one to end before the next is
+    /// sent.
+    pub fn query_many(&self, sql: &str, rows: &[Vec<Value<'_>>]) -> Result<Vec<Vec<Row>>> {
+        self.with(|live| {
+            let statement = live.prepare(sql)?;
+            let mut found = Vec::with_capacity(rows.len());
+            for part in rows.chunks(AHEAD) {
+                let asked = part.iter().map(async |values| {
+                    let answer = live.client.query_raw(&statement, values).await?;
+                    answer.try_collect::<Vec<Row>>().await
+                });
+                for answer in live.run(async { Ok(join_all(asked).await) })? {
+                    found.push(answer?);
+                }
+            }
+            Ok(found)
         })
     }
 
@@ -355,6 +380,33 @@ fn translated(sql: &str) -> String {
     }
 }
 
+/// An insertion of one row as one of many: its values come as arrays, one for each column.
+fn unnested(sql: &str, kinds: &[Type]) -> String {
+    let Some((head, rest)) = sql.split_once("VALUES (") else {
+        return sql.to_owned();
+    };
+    let mut depth = 1;
+    let end = rest.find(|letter| {
+        depth += match letter {
+            '(' => 1,
+            ')' => -1,
+            _ => 0,
+        };
+        depth == 0
+    });
+    let (values, tail) = rest.split_at(end.unwrap_or(rest.len()));
+    let each = |form: &dyn Fn(usize, &Type) -> String| -> String {
+        let all = kinds.iter().enumerate();
+        let all: Vec<String> = all.map(|(place, kind)| form(place + 1, kind)).collect();
+        all.join(", ")
+    };
+    let arrays = each(&|place, kind| format!("${place}::{}[]", kind.name()));
+    let names = each(&|place, _| format!("v{place}"));
+    let values = values.replace('?', "given.v");
+    let tail = tail.strip_prefix(')').unwrap_or_default();
+    format!("{head}SELECT {values} FROM unnest({arrays}) AS given ({names}){tail}")
+}
+
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
         let words = in_words(&error);
@@ -398,8 +450,50 @@ pub fn in_words(error: &tokio_postgres::Error) -> String {
         };
         return format!("{}{remedy} ({})", said.message(), said.code().code());
     }
+    if let Some(why) = distrust(error) {
+        return why.to_owned();
+    }
     match error.source() {
         Some(why) => format!("{error}: {why}"),
         None => error.to_string(),
+    }
+}
+
+/// What is wrong with the server's certificate, if that is what it is.
+fn distrust(error: &tokio_postgres::Error) -> Option<&'static str> {
+    use std::error::Error;
+    let failed = error.source()?.downcast_ref::<std::io::Error>()?;
+    let Some(rustls::Error::InvalidCertificate(why)) = failed.get_ref()?.downcast_ref() else {
+        return None;
+    };
+    Some(match why {
+        CertificateError::UnknownIssuer => {
+            "its certificate is of an authority that is not trusted; name the right one with \
+             sslrootcert=FILE in the URL"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is not for the name in the URL; use the name that it is for, or \
+             sslmode=verify-ca to trust every server of the authority"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired"
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_insertion_takes_arrays() {
+        let sql =
+            "INSERT INTO t (a, b) VALUES (?1, CAST(?2 AS TSVECTOR)) ON CONFLICT (a) DO NOTHING";
+        assert_eq!(
+            unnested(sql, &[Type::INT8, Type::TEXT]),
+            "INSERT INTO t (a, b) SELECT given.v1, CAST(given.v2 AS TSVECTOR) \
+             FROM unnest($1::int8[], $2::text[]) AS given (v1, v2) ON CONFLICT (a) DO NOTHING"
+        );
     }
 }

@@ -328,10 +328,11 @@ impl Statement<'_> {
         })
     }
 
-    /// Runs it for each of many rows of values; how many rows that changed.
-    pub fn execute_many(&mut self, rows: &[Vec<Value<'_>>]) -> Result<usize> {
+    /// Runs an insertion, `INSERT … VALUES (…)` with every value once, for many rows of values that are
+    /// not in each other's way; how many rows that changed.
+    pub fn insert_many(&mut self, rows: &[Vec<Value<'_>>]) -> Result<usize> {
         if let Prepared::Postgres(client, sql) = &self.0 {
-            let changed = client.execute_many(sql, rows)?;
+            let changed = client.insert_many(sql, rows)?;
             return Ok(usize::try_from(changed).unwrap_or(usize::MAX));
         }
         let mut changed = 0;
@@ -339,6 +340,28 @@ impl Statement<'_> {
             changed += self.execute(values.as_slice())?;
         }
         Ok(changed)
+    }
+
+    /// Runs it for each of many rows of values, one after the other, and reads the first row of each
+    /// answer that has one. Of a server not every answer is waited for before the next is asked.
+    pub fn first_rows<T>(
+        &mut self,
+        rows: &[Vec<Value<'_>>],
+        mut read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<Option<T>>> {
+        if let Prepared::Postgres(client, sql) = &self.0 {
+            let answers = client.query_many(sql, rows)?.into_iter();
+            let first = answers.map(|answer| answer.into_iter().next());
+            return first
+                .map(|row| row.map(|row| read(&Row::postgres(row))).transpose())
+                .collect();
+        }
+        let mut found = Vec::with_capacity(rows.len());
+        for values in rows {
+            let mut answer = self.query(values.as_slice())?;
+            found.push(answer.next()?.map(|row| read(&row)).transpose()?);
+        }
+        Ok(found)
     }
 
     /// Runs it and reads its first row.
