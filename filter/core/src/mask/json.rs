@@ -28,7 +28,16 @@ enum State {
     String,
     /// Inside a string, after a backslash; so many bytes of the escape are in `escape`.
     Escape(usize),
+    /// Inside a value that does not leave.
+    Withheld {
+        depth: usize,
+        string: bool,
+        escape: bool,
+    },
 }
+
+/// The key of what repeats a model's answer token by token, as text and as bytes.
+const LOG_PROBABILITIES: &[u8] = b"logprobs";
 
 /// Masks JSON, NDJSON and what looks like it.
 pub(super) struct Json {
@@ -50,6 +59,10 @@ pub(super) struct Json {
     encoded: bool,
     /// Strings shorter than this need no search, unless a key gives them context.
     short: usize,
+    /// Whether log probabilities are kept back.
+    withholds: bool,
+    /// Whether any were.
+    withheld: bool,
 }
 
 impl Json {
@@ -69,7 +82,19 @@ impl Json {
             named: false,
             path: Path::default(),
             encoded: false,
+            withholds: false,
+            withheld: false,
         }
+    }
+
+    /// Keeps log probabilities back: a secret could be read from them, token by token.
+    pub(super) fn withhold(&mut self) {
+        self.withholds = true;
+    }
+
+    /// Whether any were kept back.
+    pub(super) fn withheld(&self) -> bool {
+        self.withheld
     }
 
     pub(super) fn held(&self) -> usize {
@@ -85,6 +110,11 @@ impl Json {
             chunk = match self.state {
                 State::Outside => self.outside(chunk, out, tally),
                 State::String => self.inside(chunk, out, tally),
+                State::Withheld {
+                    depth,
+                    string,
+                    escape,
+                } => self.pass_over(chunk, depth, string, escape),
                 State::Escape(length) => {
                     if self.escaped(length, first, out, tally) {
                         chunk.get(1..).unwrap_or_default()
@@ -94,7 +124,7 @@ impl Json {
                 }
             };
         }
-        if self.state != State::Outside {
+        if matches!(self.state, State::String | State::Escape(_)) {
             self.string.settle(out, tally);
             tally.at(|| self.path.pointer());
         }
@@ -122,10 +152,24 @@ impl Json {
         let plain = if self.bare_open { 0 } else { self.plain(chunk) };
         let (plain, chunk) = chunk.split_at(plain);
         out.extend_from_slice(plain);
+        if let Some((&opening, rest)) = chunk.split_first()
+            && !self.bare_open
+            && self.opens_withheld(opening)
+        {
+            out.extend_from_slice(if opening == b'[' { b"[]" } else { b"null" });
+            self.named = false;
+            self.withheld = true;
+            self.state = State::Withheld {
+                depth: 1,
+                string: false,
+                escape: false,
+            };
+            return rest;
+        }
         let quote = chunk.iter().position(|&b| b == b'"');
         let (text, rest) = chunk.split_at(quote.unwrap_or(chunk.len()));
         if !text.is_empty() {
-            self.note_structure(text);
+            self.note_structure(text, false);
             if !self.bare_open {
                 self.bare.restart(&[]);
                 self.bare_open = true;
@@ -172,9 +216,9 @@ impl Json {
                 .position(|&b| !is(b, STRUCTURE))
                 .unwrap_or(rest.len());
             let (structure, rest) = rest.split_at(structure);
-            self.note_structure(structure);
-            done += structure.len();
-            let Some((b'"', rest)) = rest.split_first() else {
+            let noted = self.note_structure(structure, self.withholds);
+            done += noted;
+            let (true, Some((b'"', rest))) = (noted == structure.len(), rest.split_first()) else {
                 return done;
             };
             if self.name_says(rest) {
@@ -211,9 +255,13 @@ impl Json {
         !self.key.is_empty()
     }
 
-    /// A colon makes the last string the key of what follows; any other structure ends its reach.
-    fn note_structure(&mut self, outside: &[u8]) {
-        for b in outside {
+    /// A colon makes the last string the key of what follows; any other structure ends its reach. How much was noted: all, or
+    /// what stands before a value that is withheld.
+    fn note_structure(&mut self, outside: &[u8], withholds: bool) -> usize {
+        for (place, b) in outside.iter().enumerate() {
+            if withholds && self.opens_withheld(*b) {
+                return place;
+            }
             match b {
                 b':' => {
                     std::mem::swap(&mut self.name, &mut self.last);
@@ -237,6 +285,41 @@ impl Json {
                 _ => {}
             }
         }
+        outside.len()
+    }
+
+    fn opens_withheld(&self, b: u8) -> bool {
+        matches!(b, b'[' | b'{') && self.withholds && self.named && self.name == LOG_PROBABILITIES
+    }
+
+    /// Up to the bracket that closes a value which does not leave.
+    fn pass_over<'a>(
+        &mut self,
+        chunk: &'a [u8],
+        mut depth: usize,
+        mut string: bool,
+        mut escape: bool,
+    ) -> &'a [u8] {
+        for (place, b) in chunk.iter().enumerate() {
+            match b {
+                _ if std::mem::take(&mut escape) => {}
+                b'\\' if string => escape = true,
+                b'"' => string = !string,
+                b'[' | b'{' if !string => depth += 1,
+                b']' | b'}' if !string => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                self.state = State::Outside;
+                return chunk.get(place + 1..).unwrap_or_default();
+            }
+        }
+        self.state = State::Withheld {
+            depth,
+            string,
+            escape,
+        };
+        &[]
     }
 
     /// Up to and with the quote that closes the string, or a backslash.

@@ -9,7 +9,7 @@
 //! # How
 //! Layers undo the format ([`json`], [`sse`], [`form`]); below them [`text`] searches decoded text.
 //! The search goes value first: [`scan`] picks, 64 bytes at a time, the places where a long word or a value begins; there a
-//! few bytes tell whether any rule can begin ([`probe`], [`rules`], [`shape`]); keys and operators before a value are read
+//! few bytes tell whether any rule can begin ([`glance`]), and the rules decide ([`probe`], [`rules`], [`shape`]); keys and operators before a value are read
 //! from the look-behind ([`context`], [`keys`], [`authority`]). A question that later bytes could still change stops the search, and
 //! only the text from there on is held. So the answer at each place depends on the text alone and
 //! never on how it was cut.
@@ -22,8 +22,8 @@
 //!   line is held for them.
 //! - JSON is searched string by string, unescaped once; JSON inside a string is searched as text. A string under a key
 //!   that holds files (`content`, `data` …) is searched decoded when it is base64 ([`encoded`]).
-//!   The log probabilities of a chat completion repeat its text token by token: a secret spread
-//!   over them is not found.
+//!   The log probabilities of a chat completion repeat its text token by token; they are not searched but kept back
+//!   ([`StreamMasker::without_log_probabilities`]).
 //! - An event of an event stream larger than 1 MiB is searched string by string ([`Fault`]).
 
 mod authority;
@@ -38,6 +38,7 @@ mod escaped;
 mod find;
 mod form;
 mod format;
+mod glance;
 mod json;
 mod keys;
 mod pem;
@@ -70,6 +71,8 @@ mod sse_tests;
 mod stream_tests;
 #[cfg(test)]
 mod tokens_tests;
+#[cfg(test)]
+mod withheld_tests;
 #[cfg(test)]
 mod written_tests;
 
@@ -154,6 +157,28 @@ impl StreamMasker {
         Self {
             layer,
             tally: Tally::default(),
+        }
+    }
+
+    /// Keeps back the log probabilities of a model's answer: they repeat it token by token, and a secret that was masked
+    /// could be read from them. `null`, or an empty list, stands in their place.
+    #[must_use]
+    pub fn without_log_probabilities(mut self) -> Self {
+        match &mut self.layer {
+            Layer::Undecided { json, .. } | Layer::Json(json) => json.withhold(),
+            Layer::EventStream(events) => events.json().withhold(),
+            Layer::Form(_) | Layer::Text(_) | Layer::Binary => {}
+        }
+        self
+    }
+
+    /// Whether log probabilities were kept back.
+    #[must_use]
+    pub fn withheld(&self) -> bool {
+        match &self.layer {
+            Layer::Json(json) => json.withheld(),
+            Layer::EventStream(events) => events.withheld(),
+            Layer::Undecided { .. } | Layer::Form(_) | Layer::Text(_) | Layer::Binary => false,
         }
     }
 

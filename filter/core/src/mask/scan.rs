@@ -3,7 +3,7 @@
 //! Each block of 64 bytes becomes a few 64-bit masks, one bit a byte (letters and digits, token bytes, operators, blanks,
 //! quotes …). Shifts and ands of these masks leave the places where a word begins that goes on for eight token bytes,
 //! where an operator, a quote or a blank stands before a value that is not over at once, or where five dashes end.
-//! [`super::probe`] decides about those; it says no at every other place, which a property test holds against it.
+//! [`super::glance`] looks at those; no rule finds anything at any other place, which a property test holds against it.
 //!
 //! In WebAssembly the masks are made by SIMD: three pairs of look-ups by the halves of a byte tell sixteen bytes' classes.
 //! Elsewhere a table does it, a byte at a time.

@@ -16,7 +16,7 @@ proptest! {
         let mut walk = Walk::new(from, true);
         let mut places = Vec::new();
         while let Some(block) = walk.block(&text, text.len()) {
-            places.extend(probe::questions(&text, &block));
+            places.extend(glance::questions(&text, &block));
         }
         prop_assert!(places.windows(2).all(|pair| pair[0].0 < pair[1].0));
         prop_assert!(places.last().is_none_or(|&(last, _)| last < text.len()));
@@ -45,4 +45,20 @@ fn ordinary_text_has_few_places() {
         "{count} places in {} bytes",
         text.len()
     );
+}
+
+#[test]
+fn two_slashes_behind_a_colon_are_a_url_unless_the_key_says_something() {
+    let set = set(&["default"], false);
+    let answer = |text: &str| {
+        let at = text.find("//").unwrap();
+        probe::at(&set, text.as_bytes(), at, true)
+    };
+    assert_eq!(
+        answer("see https://AKq7xYzN3vR9tL2mW8pB4cD6fG1hJ5kS0uT"),
+        Verdict::No
+    );
+    let secret = "aws_secret_access_key://q7xYzN3vR9tL2mW8pB4cD6fG1hJ5kS0uTvE9wx";
+    assert_eq!(secret.len() - secret.find("//").unwrap(), 40);
+    assert_ne!(answer(secret), Verdict::No);
 }

@@ -65,6 +65,16 @@ impl EventStream {
         self.fault
     }
 
+    /// What its events hold as JSON.
+    pub(super) fn json(&mut self) -> &mut Json {
+        &mut self.json
+    }
+
+    /// Whether log probabilities were kept back.
+    pub(super) fn withheld(&self) -> bool {
+        self.json.withheld()
+    }
+
     pub(super) fn held(&self) -> usize {
         let channels: usize = self.channels.iter().map(Channel::held).sum();
         channels + self.event.len() + self.json.held()

@@ -8,8 +8,9 @@
 use super::classes::{part, run_end};
 use super::context::{LOOK_BEHIND, Verdict};
 use super::custom;
+use super::glance::{self, Question};
 use super::pem;
-use super::probe::{self, After, Hit, Question};
+use super::probe::{self, After, Hit};
 use super::replace::Stretch;
 use super::scan::Walk;
 use super::scrub::Scrub;
@@ -281,7 +282,7 @@ impl Text {
     fn search_words(&mut self, end_of_text: bool) -> bool {
         let mut walk = Walk::new(self.searched, self.set.has_values());
         while let Some(block) = walk.block(&self.buffer, self.buffer.len()) {
-            for (at, question) in probe::questions(&self.buffer, &block) {
+            for (at, question) in glance::questions(&self.buffer, &block) {
                 if let Some(done) = self.ask(at, question, end_of_text) {
                     return done;
                 }
@@ -300,7 +301,7 @@ impl Text {
         }
         let mut walk = Walk::new(0, self.set.has_values());
         while let Some(block) = walk.block(bytes, end) {
-            for (at, question) in probe::questions(text, &block) {
+            for (at, question) in glance::questions(text, &block) {
                 if probe::ask(&self.set, text, at, question, true) != Verdict::No {
                     return false;
                 }

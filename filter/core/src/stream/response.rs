@@ -110,7 +110,12 @@ impl Stream {
             let set = self
                 .masked_response()
                 .unwrap_or_else(|| Rc::clone(&self.policy.masking.none));
-            self.response.masker = Some(StreamMasker::new(set, scrub, format));
+            let masker = StreamMasker::new(set, scrub, format);
+            let chat = self.operations.iter().any(|o| o.name == "chat.completion");
+            self.response.masker = Some(match chat && self.masked_response().is_some() {
+                true => masker.without_log_probabilities(),
+                false => masker,
+            });
         }
         self.response.length = head
             .headers
@@ -181,6 +186,14 @@ impl Stream {
             }
             None => bytes,
         };
+        if self
+            .response
+            .masker
+            .as_ref()
+            .is_some_and(StreamMasker::withheld)
+        {
+            self.note_gap("response_body: log probabilities");
+        }
         let fault = self.response.masker.as_ref().and_then(StreamMasker::fault);
         if fault.is_some() && self.policy.masking.refuse_over_limit {
             self.note_limit("response", fault);
@@ -262,9 +275,13 @@ impl Stream {
         let Some(fault) = fault else {
             return;
         };
-        let note = format!("{direction}_body: {}", fault.text());
-        if !self.not_captured.contains(&note) {
-            self.not_captured.push(note);
+        self.note_gap(&format!("{direction}_body: {}", fault.text()));
+    }
+
+    /// Notes once what the record does not have.
+    fn note_gap(&mut self, note: &str) {
+        if !self.not_captured.iter().any(|known| known == note) {
+            self.not_captured.push(note.to_owned());
         }
     }
 
