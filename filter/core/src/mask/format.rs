@@ -11,6 +11,8 @@ pub enum Format {
     Ndjson,
     /// `application/x-www-form-urlencoded`.
     Form,
+    /// `multipart/…`: parts of their own types.
+    Multipart,
     /// Anything that is text, or that nothing better is known about.
     Text,
     /// Passed on untouched.
@@ -70,7 +72,9 @@ impl Format {
             "image/svg+xml" => return Self::Text,
             _ => {}
         }
-        if essence.ends_with("+json") {
+        if essence.starts_with("multipart/") {
+            Self::Multipart
+        } else if essence.ends_with("+json") {
             Self::Json
         } else if BINARY.iter().any(|prefix| essence.starts_with(prefix)) {
             Self::Binary

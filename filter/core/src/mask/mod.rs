@@ -7,7 +7,7 @@
 //! past [`StreamMasker::finish`].
 //!
 //! # How
-//! Layers undo the format ([`json`], [`sse`], [`form`]); below them [`text`] searches decoded text.
+//! Layers undo the format ([`json`], [`sse`], [`form`], [`multipart`]); below them [`text`] searches decoded text.
 //! The search goes value first: [`scan`] picks, 64 bytes at a time, the places where a long word or a value begins; there a
 //! few bytes tell whether any rule can begin ([`glance`]), and the rules decide ([`probe`], [`rules`], [`shape`]); keys and operators before a value are read
 //! from the look-behind ([`context`], [`keys`], [`authority`]). A question that later bytes could still change stops the search, and
@@ -41,6 +41,8 @@ mod format;
 mod glance;
 mod json;
 mod keys;
+mod layer;
+mod multipart;
 mod pem;
 mod pointer;
 mod prints;
@@ -59,6 +61,8 @@ mod written;
 
 #[cfg(test)]
 mod encoded_tests;
+#[cfg(test)]
+mod multipart_tests;
 #[cfg(test)]
 mod oracle_tests;
 #[cfg(test)]
@@ -86,6 +90,7 @@ pub use sse::EVENT_MAX;
 pub use tally::Finding;
 pub use written::{Written, written};
 
+use layer::Layer;
 use std::rc::Rc;
 use tally::Tally;
 
@@ -115,20 +120,6 @@ pub struct StreamMasker {
     tally: Tally,
 }
 
-/// What reads the format of the body.
-enum Layer {
-    /// JSON, unless the first byte says otherwise; held until that byte has come.
-    Undecided {
-        json: Box<json::Json>,
-        text: Box<text::Text>,
-    },
-    Json(Box<json::Json>),
-    EventStream(Box<sse::EventStream>),
-    Form(Box<form::Form>),
-    Text(Box<text::Text>),
-    Binary,
-}
-
 impl std::fmt::Debug for StreamMasker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StreamMasker")
@@ -141,21 +132,8 @@ impl StreamMasker {
     /// A masker for one body.
     #[must_use]
     pub fn new(set: Rc<MaskSet>, scrub: Option<Rc<Scrub>>, format: Format) -> Self {
-        let text = || Box::new(text::Text::new(Rc::clone(&set), scrub.clone()));
-        let layer = match format {
-            Format::Json | Format::Ndjson => Layer::Undecided {
-                json: Box::new(json::Json::new(&set, scrub.as_ref())),
-                text: text(),
-            },
-            Format::EventStream => {
-                Layer::EventStream(Box::new(sse::EventStream::new(&set, scrub.as_ref())))
-            }
-            Format::Form => Layer::Form(Box::new(form::Form::new(&set, scrub.as_ref()))),
-            Format::Text => Layer::Text(text()),
-            Format::Binary => Layer::Binary,
-        };
         Self {
-            layer,
+            layer: Layer::new(&set, scrub.as_ref(), format),
             tally: Tally::default(),
         }
     }
@@ -164,78 +142,30 @@ impl StreamMasker {
     /// could be read from them. `null`, or an empty list, stands in their place.
     #[must_use]
     pub fn without_log_probabilities(mut self) -> Self {
-        match &mut self.layer {
-            Layer::Undecided { json, .. } | Layer::Json(json) => json.withhold(),
-            Layer::EventStream(events) => events.json().withhold(),
-            Layer::Form(_) | Layer::Text(_) | Layer::Binary => {}
-        }
+        self.layer.withhold();
         self
     }
 
     /// Whether log probabilities were kept back.
     #[must_use]
     pub fn withheld(&self) -> bool {
-        match &self.layer {
-            Layer::Json(json) => json.withheld(),
-            Layer::EventStream(events) => events.withheld(),
-            Layer::Undecided { .. } | Layer::Form(_) | Layer::Text(_) | Layer::Binary => false,
-        }
+        self.layer.withheld()
     }
 
     /// Takes the next chunk and appends what may leave to `out`.
     pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
-        let Self { layer, tally } = self;
-        let mut chunk = chunk;
-        if let Layer::Undecided { .. } = layer {
-            // White space and a byte order mark are no part of any secret.
-            let blank = |b: &u8| b.is_ascii_whitespace() || b"\xef\xbb\xbf\x1e".contains(b);
-            let blanks = chunk.iter().take_while(|b| blank(b)).count();
-            let (blanks, rest) = chunk.split_at(blanks);
-            out.extend_from_slice(blanks);
-            let Some(first) = rest.first() else {
-                return;
-            };
-            chunk = rest;
-            let looks_json = b"{[\"-0123456789tfn".contains(first);
-            if let Layer::Undecided { json, text } = std::mem::replace(layer, Layer::Binary) {
-                *layer = if looks_json {
-                    Layer::Json(json)
-                } else {
-                    Layer::Text(text)
-                };
-            }
-        }
-        match layer {
-            Layer::Json(json) => json.push(chunk, out, tally),
-            Layer::EventStream(events) => events.push(chunk, out, tally),
-            Layer::Form(form) => form.push(chunk, out, tally),
-            Layer::Text(text) => text.push(chunk, out, tally),
-            Layer::Binary | Layer::Undecided { .. } => out.extend_from_slice(chunk),
-        }
+        self.layer.push(chunk, out, &mut self.tally);
     }
 
     /// Appends what was held. The body is over.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
-        let Self { layer, tally } = self;
-        match layer {
-            Layer::Json(json) => json.finish(out, tally),
-            Layer::EventStream(events) => events.finish(out, tally),
-            Layer::Form(form) => form.finish(out, tally),
-            Layer::Text(text) => text.finish(out, tally),
-            Layer::Binary | Layer::Undecided { .. } => {}
-        }
+        self.layer.finish(out, &mut self.tally);
     }
 
     /// How many bytes are held back at the moment.
     #[must_use]
     pub fn held(&self) -> usize {
-        match &self.layer {
-            Layer::Json(json) => json.held(),
-            Layer::EventStream(events) => events.held(),
-            Layer::Form(form) => form.held(),
-            Layer::Text(text) => text.held(),
-            Layer::Binary | Layer::Undecided { .. } => 0,
-        }
+        self.layer.held()
     }
 
     /// What was masked so far.
@@ -247,10 +177,7 @@ impl StreamMasker {
     /// The last limit that was passed, if any.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
-        match &self.layer {
-            Layer::EventStream(events) => events.fault(),
-            _ => None,
-        }
+        self.layer.fault()
     }
 }
 

@@ -5,12 +5,13 @@ use super::tokens_tests::{self as samples, ALNUM, HEX, random};
 use super::*;
 use proptest::prelude::*;
 
-const FORMATS: [Format; 6] = [
+const FORMATS: [Format; 7] = [
     Format::Text,
     Format::Json,
     Format::Ndjson,
     Format::Form,
     Format::EventStream,
+    Format::Multipart,
     Format::Binary,
 ];
 const CREDENTIAL: &[u8] = b"gw-Credential+0/42%xyz";
@@ -527,6 +528,7 @@ fn formats_of_media_types() {
         ("text/plain", Format::Text),
         ("", Format::Text),
         ("application/x-unheard-of", Format::Text),
+        ("multipart/form-data; boundary=x", Format::Multipart),
         ("image/svg+xml", Format::Text),
         ("image/png", Format::Binary),
         ("application/x-git-upload-pack-result", Format::Binary),
