@@ -195,6 +195,7 @@ pub fn events(input: &[u8]) {
         Format::Json,
         Format::Text,
         Format::Form,
+        Format::Multipart,
     ] {
         let whole = mask_whole(&set, None, format, input);
         let mut masker = StreamMasker::new(Rc::clone(&set), None, format);

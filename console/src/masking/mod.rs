@@ -41,6 +41,8 @@ enum Kind {
     Sse,
     /// name=value&name=value
     Form,
+    /// Parts of their own types, as forms send files
+    Multipart,
     Text,
 }
 
@@ -123,6 +125,7 @@ pub fn mask(asked: &Mask) -> Result<ExitCode, Failure> {
         Kind::Json => Format::Json,
         Kind::Sse => Format::EventStream,
         Kind::Form => Format::Form,
+        Kind::Multipart => Format::Multipart,
         Kind::Text => Format::Text,
     };
     let mut masker = StreamMasker::new(set, None, format);
