@@ -134,7 +134,7 @@ fn a_ledger_of_the_sixth_schema_gets_its_policies() {
     assert_eq!(wanted.iter().map(|v| v.starts).collect::<Vec<_>>(), [2]);
     store.close();
     let old = Connection::open(&path).unwrap();
-    old.execute_batch("DROP TABLE policies; PRAGMA user_version = 6")
+    old.execute_batch("DROP TABLE policies; DROP TABLE limited; PRAGMA user_version = 6")
         .unwrap();
     drop(old);
     let store = Store::open(&path).unwrap();
