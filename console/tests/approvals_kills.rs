@@ -8,54 +8,33 @@ mod common;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread::JoinHandle;
 
+use common::program::Program;
 use common::{KEY, question};
 use serde_json::Value;
 
-struct Console {
-    child: Child,
-    address: String,
-}
+struct Console(Program);
 
 impl Console {
     fn start(data: &Path, settings: Option<&Path>, hook: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(data);
-        if let Some(settings) = settings {
-            command.arg("--settings").arg(settings);
-        }
-        let mut child = command
-            .env("COUNTERSIGN_GATEWAY_KEY", KEY)
-            .env("HOOK", hook)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap();
-        Self {
-            address: address.to_owned(),
-            child,
-        }
+        command.env("HOOK", hook);
+        let settings = settings.map(|path| ["--settings", path.to_str().unwrap()]);
+        let more = settings.as_ref().map_or(&[][..], |more| more);
+        Self(Program::serve(command, data, more))
     }
 
     /// SIGKILL: nothing is cleaned up, nobody is answered.
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    fn kill(self) {
+        self.0.kill();
     }
 
     /// Asks on a connection of its own; nothing if that breaks.
     fn ask(&self, exchange: &str, hold: u64) -> JoinHandle<Option<Value>> {
         let body = question(1, exchange).to_string();
-        let address = self.address.clone();
+        let address = self.0.address.clone();
         std::thread::spawn(move || {
             let mut stream = TcpStream::connect(address).ok()?;
             write!(
@@ -139,7 +118,7 @@ impl Stage {
             Command::new(env!("CARGO_BIN_EXE_countersign"))
                 .arg("approvals")
                 .args(words)
-                .args(["--server", &format!("http://{}", console.address)])
+                .args(["--server", &format!("http://{}", console.0.address)])
                 .env("COUNTERSIGN_TOKEN", &self.token),
         )
     }
@@ -298,7 +277,7 @@ fn watch_prints_what_happens() {
             "approvals",
             "watch",
             "--server",
-            &format!("http://{}", console.address),
+            &format!("http://{}", console.0.address),
         ])
         .env("COUNTERSIGN_TOKEN", &stage.token)
         .stdout(Stdio::piped())

@@ -8,47 +8,27 @@ mod common;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
+use common::program::Program;
 use common::{KEY, question};
 use serde_json::{Value, json};
 
-struct Console {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Console {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+struct Console(Program);
 
 impl Console {
     fn start(data: &Path, listen: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_countersign"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command
             .args(["serve", "--listen", listen, "--data"])
             .arg(data)
-            .env("COUNTERSIGN_GATEWAY_KEY", KEY)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap();
-        Self {
-            address: address.to_owned(),
-            child,
-        }
+            .env("COUNTERSIGN_GATEWAY_KEY", KEY);
+        Self(Program::begin(command, Stdio::null()))
     }
 
     fn ask(&self, question: &Value) {
         let body = question.to_string();
-        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let mut stream = TcpStream::connect(&self.0.address).unwrap();
         write!(
             stream,
             "POST /ext_authz/x HTTP/1.1\r\nHost: console\r\nAuthorization: Bearer {KEY}\r\nx-countersign-hold: 0\r\n\
@@ -64,7 +44,7 @@ impl Console {
 
     fn approvals(&self, token: Option<&str>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-        let server = format!("http://{}", self.address);
+        let server = format!("http://{}", self.0.address);
         command.arg("approvals").env("COUNTERSIGN_SERVER", server);
         match token {
             Some(token) => command.env("COUNTERSIGN_TOKEN", token),
@@ -231,7 +211,7 @@ fn watching_goes_on_when_the_console_comes_back() {
         ],
     );
     let console = Console::start(folder.path(), "127.0.0.1:0");
-    let address = console.address.clone();
+    let address = console.0.address.clone();
     let mut watching = console
         .approvals(Some(&token))
         .args(["watch", "--lines", "2"])

@@ -6,14 +6,14 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::database::{self, Running, Server, is_there};
+use common::program::Program;
 use common::{KEY, batch, exchange, question};
 use serde_json::{Value, json};
 
@@ -25,18 +25,7 @@ struct Site {
     url: String,
 }
 
-struct Console {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Console {
-    fn drop(&mut self) {
-        // SIGKILL: nothing is cleaned up.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+struct Console(Program);
 
 impl Site {
     fn new() -> Self {
@@ -71,22 +60,8 @@ impl Site {
     }
 
     fn console(&self, name: &str) -> Console {
-        let data = self.data(name);
-        let mut child = self
-            .command(&["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(data)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let address = line.trim().strip_prefix("listening on ").unwrap();
-        Console {
-            address: address.to_owned(),
-            child,
-        }
+        let (command, data) = (self.command(&[]), self.data(name));
+        Console(Program::serve_with(command, &data, &[], Stdio::inherit()))
     }
 
     /// Somebody who may approve and read; the secret.
@@ -122,13 +97,17 @@ fn agent() -> ureq::Agent {
 }
 
 impl Console {
+    fn url(&self) -> String {
+        format!("http://{}", self.0.address)
+    }
+
     fn post(&self, path: &str, bearer: &str, body: &Value) -> Option<(u16, Value)> {
-        post(&self.address, path, bearer, body)
+        post(&self.url(), path, bearer, body)
     }
 
     fn get(&self, path: &str, bearer: &str) -> Value {
         let mut answer = agent()
-            .get(format!("{}{path}", self.address))
+            .get(format!("{}{path}", self.url()))
             .header("authorization", format!("Bearer {bearer}"))
             .call()
             .unwrap();
@@ -320,7 +299,7 @@ fn both_append_to_one_ledger_and_either_may_be_killed() {
     std::thread::scope(|scope| {
         for (console, name) in [(&one, "a"), (&other, "b")] {
             for sender in 0..2 {
-                let (acked, one_lives, address) = (&acked, &one_lives, console.address.clone());
+                let (acked, one_lives, address) = (&acked, &one_lives, console.url());
                 scope.spawn(move || {
                     let worker = format!("{name}-{sender}");
                     let mut number = 0;
@@ -349,7 +328,7 @@ fn both_append_to_one_ledger_and_either_may_be_killed() {
         one_lives.store(false, Ordering::SeqCst);
         let killed = Command::new("kill")
             .arg("-KILL")
-            .arg(one.child.id().to_string())
+            .arg(one.0.child.id().to_string())
             .status();
         assert!(killed.unwrap().success());
     });

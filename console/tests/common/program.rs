@@ -21,15 +21,17 @@ impl Program {
 
     /// The same, with what it logs.
     pub fn serve_with(mut command: Command, data: &Path, more: &[&str], log: Stdio) -> Self {
-        let mut child = command
+        command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .args(more)
-            .env("COUNTERSIGN_GATEWAY_KEY", KEY)
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+            .env("COUNTERSIGN_GATEWAY_KEY", KEY);
+        Self::begin(command, log)
+    }
+
+    /// `serve` as the command has it.
+    pub fn begin(mut command: Command, log: Stdio) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
@@ -40,11 +42,15 @@ impl Program {
             child,
         }
     }
+
+    /// SIGKILL: nothing is cleaned up, nobody is answered.
+    pub fn kill(self) {
+        drop(self);
+    }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // SIGKILL: nothing is cleaned up.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
